@@ -1,0 +1,1 @@
+"""One reader a publisher: each turns that publisher's files into the shared snapshot table."""

@@ -1,0 +1,130 @@
+"""The publishers: one frozen record each. A figure is never drawn without its record's words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from helpers.errors import unknown
+
+
+@dataclass(frozen=True)
+class Source:
+    """What must be known of a publisher to measure its maps and to credit them.
+
+    Attributes
+    ----------
+    id
+        Key, and the name of the folder under ``data/raw``.
+    publisher, title
+        Who publishes, and what.
+    attribution
+        The credit drawn on every figure.
+    licence
+        What the publisher allows, as far as it is stated.
+    date_rule
+        How the assessed day follows from a file.
+    pattern
+        Glob of its files below ``data/raw/<id>``.
+    tiers
+        The tiers it draws (see `helpers.schema.TIERS`).
+    covers
+        What ground its maps speak of; what they are silent about.
+    positional_error_m
+        How far off a drawn line may be, in metres: one standard figure for the uncertainty of
+        areas, stated wherever a number is.
+    error_basis
+        Where that figure comes from.
+    caveat
+        The sentence that stands on every figure and page.
+    adjective
+        How a title calls this source's ground: "assessed", or "reconstructed".
+    redistributable
+        Whether its polygons may be shipped with a report.
+    """
+
+    id: str
+    publisher: str
+    title: str
+    attribution: str
+    licence: str
+    date_rule: str
+    pattern: str
+    tiers: tuple[str, ...]
+    covers: str
+    positional_error_m: float
+    error_basis: str
+    caveat: str
+    adjective: str = "assessed"
+    redistributable: bool = False
+
+
+_RECORDS = (
+    Source(
+        id="reconstruction",
+        publisher="Frontline Notebooks",
+        title="Reconstruction from settlement facts",
+        attribution=(
+            "Reconstruction from settlement facts (dates compiled from public maps and news; "
+            "places: GeoNames, CC BY 4.0)"
+        ),
+        licence="CC BY 4.0",
+        date_rule="The file name is the assessed day.",
+        pattern="*.geojson",
+        tiers=("control", "presence", "claimed", "ukrainian_held"),
+        covers=(
+            "The frames of the sectors Toretsk, Kurakhove and Kursk only, 2024-08-01 to 2025-01-31"
+        ),
+        positional_error_m=1500.0,
+        error_basis="middle of the stated 1 to 2 km of the reconstruction",
+        caveat=(
+            "Reconstruction from settlement facts, ± 1 to 2 km. "
+            "Not data of ISW or of any map project."
+        ),
+        adjective="reconstructed",
+        redistributable=True,
+    ),
+    Source(
+        id="deepstate",
+        publisher="DeepState",
+        title="DeepState daily polygons",
+        attribution="DeepState daily polygons, via the public archive cyterat/deepstate-map-data",
+        licence="Terms of the polygons are not stated; not redistributed with this project",
+        date_rule="The file name is the day of retrieval; the map shows the end of the day before.",
+        pattern="*.geojson",
+        tiers=("control", "presence"),
+        covers="Ground within Ukraine; it is silent about ground inside Russia",
+        positional_error_m=200.0,
+        error_basis="placeholder for the positional error of a public map; DeepState states none",
+        caveat=(
+            "Assessed control, not verified on the ground. Lines come from one public map and can "
+            "be wrong by hundreds of metres or by days."
+        ),
+    ),
+)
+
+SOURCES: Mapping[str, Source] = MappingProxyType({record.id: record for record in _RECORDS})
+
+
+def get(source_id: str) -> Source:
+    """Look a source up.
+
+    Parameters
+    ----------
+    source_id
+        Its key, such as ``"deepstate"``.
+
+    Returns
+    -------
+    Source
+        The record.
+
+    Raises
+    ------
+    ParameterError
+        Listing the known sources.
+    """
+    if source_id not in SOURCES:
+        raise unknown("source", source_id, SOURCES)
+    return SOURCES[source_id]
