@@ -5,10 +5,57 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+# make report DATE=2025-01-08 SOURCE=deepstate COMPARE_TO=2024-12-08 ROOT=/path/to/workspace
 DATE ?= 2025-01-08
-SOURCE ?= reconstruction
-COMPARE_TO ?=
 ROOT ?= .
+SOURCE ?=
+COMPARE_TO ?=
+export SOURCE COMPARE_TO
 
 .DEFAULT_GOAL := help
+.PHONY: help setup report test lab lint notebooks sample bench lock clean
 
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The lock has hashes for every package; the project itself is installed from this folder.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or later is needed; name one with PYTHON=/path/to/python3" >&2; exit 1; }
+	@echo "Setting up $(VENV) (once; a minute or two)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+setup: $(STAMP) ## set up the environment in .venv
+
+report: $(STAMP) ## make the report of DATE (SOURCE=, COMPARE_TO=, ROOT= are optional)
+	@$(BIN)/frontline --root "$(ROOT)" report "$(DATE)" \
+	  $${SOURCE:+--source "$$SOURCE"} $${COMPARE_TO:+--compare-to "$$COMPARE_TO"}
+
+test: $(STAMP) ## pass the tests, the committed notebooks among them
+	@$(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m pytest -n 2 --nbval --nbval-sanitize-with tests/nbval.cfg --nbval-current-env \
+	  -W default -p no:socket notebooks
+
+lab: $(STAMP) ## open JupyterLab
+	@$(BIN)/jupyter lab --notebook-dir="$(CURDIR)" notebooks
+
+lint: $(STAMP) ## check style and types
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+notebooks: $(STAMP) ## run the committed notebooks again and keep their outputs
+	@$(BIN)/frontline notebooks
+
+sample: $(STAMP) ## make the embedded sample again from the settlement facts
+	@$(BIN)/frontline reconstruct
+
+bench: $(STAMP) ## compare with the plain way, in the same run
+	@$(BIN)/python benchmarks/bench_measures.py
+
+lock: ## resolve pyproject.toml into requirements.lock and environment.yml (needs uv)
+	@scripts/lock.sh
+
+clean: ## remove what can be made again
+	@rm -rf data/processed/* reports .pytest_cache .ruff_cache .mypy_cache .hypothesis

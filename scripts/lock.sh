@@ -6,3 +6,4 @@ cd "$(dirname "$0")/.."
 uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes \
   --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
   pyproject.toml -o requirements.lock "$@"
+python3 scripts/environment.py

@@ -1,0 +1,154 @@
+"""The command line. Every command does its imports itself, so that help is quick."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from helpers import __version__
+from helpers.errors import FrontlineError
+from helpers.workspace import PROJECT, Workspace
+
+_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class _Group(click.Group):
+    """Turns the project's own errors into one message and exit status 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except FrontlineError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(1)
+
+
+@click.group(cls=_Group, context_settings=_SETTINGS)
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    help="The workspace: any folder with data/raw/<source>/. "
+    "Default: $FRONTLINE_ROOT, the folder you are in, or the project's own.",
+)
+@click.version_option(__version__, prog_name="frontline")
+@click.pass_context
+def main(ctx: click.Context, root: Path | None) -> None:
+    """Measure and map changes in published control-of-terrain maps."""
+    # Found only when a command runs: --help works anywhere.
+    find: Callable[[], Workspace] = (lambda: Workspace.at(root)) if root else Workspace.find
+    ctx.obj = find
+
+
+@main.command()
+@click.argument("day", metavar="DATE")
+@click.option("--source", default="", help="Source id. Default: the workspace's own.")
+@click.option("--compare-to", default="", metavar="DATE", help="Default: a month before.")
+@click.option("--jobs", default=2, show_default=True, help="Notebooks run at the same time.")
+@click.pass_obj
+def report(
+    find: Callable[[], Workspace], day: str, source: str, compare_to: str, jobs: int
+) -> None:
+    """Make the report of one assessed day: frontline report 2025-01-08."""
+    from tqdm import tqdm
+
+    from helpers import reports
+    from helpers.schema import parse_day
+
+    ws = find()
+    asked = reports.request(ws, parse_day(day), source_id=source, compare_to=compare_to)
+    with tqdm(total=None, unit="notebook", desc="Report", disable=None, leave=False) as bar:
+
+        def advance(name: str, done: int, count: int) -> None:
+            bar.total = count
+            bar.set_postfix_str(name)
+            bar.update(done - bar.n)
+
+        index = reports.make(ws, asked, lanes=jobs, progress=advance)
+    click.echo(index)
+
+
+@main.command()
+@click.argument("source", required=False)
+@click.pass_obj
+def ingest(find: Callable[[], Workspace], source: str | None) -> None:
+    """Read what is new in data/raw, and only that."""
+    from helpers import snapshots
+
+    results = snapshots.ingest(find(), source)
+    failed = 0
+    for result in results:
+        click.echo(
+            f"{result.source}: {result.new} new, {result.unchanged} unchanged, "
+            f"{result.removed} removed, {len(result.failed)} failed"
+        )
+        for path, message in result.failed:
+            click.echo(f"  {path}: {message}", err=True)
+        failed += len(result.failed)
+    if failed:
+        sys.exit(1)
+
+
+@main.command()
+@click.option("--source", required=True, help="Source id.")
+@click.option(
+    "--sector",
+    "sector_keys",
+    multiple=True,
+    required=True,
+    help="A sector, a box west,south,east,north, or 'all' for the whole map; repeatable.",
+)
+@click.option("--start", required=True, metavar="DATE", help="First assessed day.")
+@click.option("--end", required=True, metavar="DATE", help="Last assessed day.")
+@click.option("--tier", default="", help="Default: the sector's own.")
+@click.option("--out", type=click.Path(path_type=Path), help="CSV file. Default: the terminal.")
+@click.pass_obj
+def measures(find: Callable[[], Workspace], sector_keys: tuple[str, ...], **options: Any) -> None:
+    """Measure sectors day by day: area, gains, losses, as CSV."""
+    from helpers import measures as measuring
+    from helpers import outputs, reference, snapshots, sources
+    from helpers.schema import parse_day
+
+    ws = find()
+    source = sources.get(options["source"])
+    start, end = parse_day(options["start"], "--start"), parse_day(options["end"], "--end")
+    sectors = [reference.sector(key, ws.sectors_file) for key in sector_keys if key != "all"]
+    snapshots.ensure(ws, source.id)
+    table = measuring.daily(
+        snapshots.window(ws, source.id, start, end, lead_in=True),
+        sectors,
+        source=source,
+        tier=options["tier"],
+        border=reference.border(),
+        whole="all" in sector_keys,
+    )
+    table = table[table["day"] >= str(start)]
+    if options["out"]:
+        click.echo(outputs.write_table(table, options["out"]))
+    else:
+        click.echo(outputs.table_text(table), nl=False)
+
+
+@main.command()
+@click.option("--out", type=click.Path(path_type=Path), help="Folder. Default: data/raw.")
+def reconstruct(out: Path | None) -> None:
+    """Make the embedded sample again from the settlement facts."""
+    from helpers import reconstruction
+
+    raise NotImplementedError(out, reconstruction, PROJECT)
+
+
+@main.command()
+def notebooks() -> None:
+    """Run the committed notebooks again, in place, on the embedded sample."""
+    from helpers import runner
+
+    for path in runner.refresh(PROJECT / "notebooks", root=PROJECT):
+        click.echo(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""A measured change or series -> the finished figure: map or chart, words, credits, alt text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+import pandas as pd
+
+from helpers import basemap, charts, figures, findings, maps, reference
+from helpers.changes import SectorChange
+from helpers.figures import FigureSet
+from helpers.findings import SectorSeries
+
+
+def sector_map(
+    change: SectorChange, moved: pd.DataFrame, *, under: str = "offline", note: str = ""
+) -> FigureSet:
+    """Draw the annotated map of a sector.
+
+    Parameters
+    ----------
+    change
+        What changed.
+    moved
+        Settlements that came under or left the tier's ground (`helpers.settlements.changed`).
+    under
+        What lies under the map (`helpers.basemap.resolve`).
+    note
+        Note of `helpers.measures.daily` for a change from one map to the next.
+
+    Returns
+    -------
+    FigureSet
+        Named ``sector-map-<sector>``.
+    """
+    base = maps.BaseLayers(
+        border=reference.border(),
+        ukraine=reference.ukraine(),
+        countries=reference.countries(),
+        oblasts=reference.oblasts(),
+        picture=basemap.resolve(change.sector, under),
+    )
+    places = maps.Places(
+        reference.settlements(),
+        newly=frozenset(moved.loc[moved["change"] == "came under", "id"]),
+        left=frozenset(moved.loc[moved["change"] == "left", "id"]),
+    )
+    credits = [*reference.attributions(), *filter(None, [base.picture.attribution])]
+    text = maps.MapText(
+        title=findings.headline(change, note),
+        subtitle=findings.standfirst(change, note),
+        notes=(
+            *findings.caveats(change.source, change.sector),
+            *filter(None, [base.picture.note]),
+        ),
+        sources=findings.source_line(change.source, credits),
+        key=findings.key_labels(change),
+    )
+    return figures.render(
+        lambda theme: maps.sector_map(change, text=text, base=base, places=places, theme=theme),
+        name=f"sector-map-{change.sector.key}",
+        alt=findings.alt_text(change, note),
+        caption=findings.caption(change),
+    )
+
+
+def advance_series(story: SectorSeries, *, marks: Sequence[date] = ()) -> FigureSet:
+    """Draw the chart of one sector day by day, named ``advance-series-<sector>``.
+
+    Parameters
+    ----------
+    story
+        The sector and its days.
+    marks
+        Days of reports, dashed.
+
+    Returns
+    -------
+    FigureSet
+        Level with its error band, and change a day.
+    """
+    text = findings.chart_text(story)
+    return figures.render(
+        lambda theme: charts.area_chart(story.calendar, text=text, marks=marks, theme=theme),
+        name=f"advance-series-{story.sector.key}",
+        alt=findings.series_alt(story),
+        caption=findings.series_caption(story),
+    )
+
+
+def advance_sectors(
+    stories: Sequence[SectorSeries], weeks: Mapping[str, pd.DataFrame]
+) -> FigureSet:
+    """Draw the change a week of several sectors on one scale, named ``advance-sectors``.
+
+    Parameters
+    ----------
+    stories
+        The sectors and their days.
+    weeks
+        Sector name to weekly totals (`helpers.series.totals`).
+
+    Returns
+    -------
+    FigureSet
+        One small chart a sector.
+    """
+    text = findings.sectors_text(stories)
+    summaries = {story.sector.name: findings.sector_summary(story) for story in stories}
+    return figures.render(
+        lambda theme: charts.small_multiples(weeks, summaries=summaries, text=text, theme=theme),
+        name="advance-sectors",
+        alt=findings.sectors_alt(stories, weeks),
+        caption=text.subtitle,
+    )

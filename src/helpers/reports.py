@@ -1,0 +1,293 @@
+"""A report of one day: notebooks run, pages written, everything recorded, put in place at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from nbformat import NotebookNode
+
+from helpers import pages, provenance, reference, runner, snapshots, sources
+from helpers.errors import ReportError, WorkspaceError
+from helpers.files import write_atomic
+from helpers.runner import Job
+from helpers.sources import Source
+from helpers.workspace import Workspace
+
+MANIFEST_SCHEMA = "frontline-report/1"
+_LOCK_WAIT_S = 30
+Progress = Callable[[str, int, int], None]
+# How many months the series of a report reaches back.
+_SERIES_MONTHS = 5
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a report is asked for.
+
+    Attributes
+    ----------
+    day, compare_to
+        The two assessed days.
+    source
+        The publisher.
+    """
+
+    day: date
+    compare_to: date
+    source: Source
+
+
+def request(ws: Workspace, day: date, *, source_id: str = "", compare_to: str = "") -> Request:
+    """Check what is asked for against the snapshots there are, before anything starts.
+
+    Parameters
+    ----------
+    ws
+        The workspace; new raw files are read first.
+    day
+        The assessed day.
+    source_id
+        The source; empty takes the workspace's own default.
+    compare_to
+        The earlier day; empty takes a month before, or the last snapshot before that.
+
+    Returns
+    -------
+    Request
+        With days that have a snapshot.
+
+    Raises
+    ------
+    ParameterError, SnapshotError, WorkspaceError
+        If the source, a day or the data are not there.
+    """
+    source = sources.get(source_id or snapshots.default_source(ws))
+    snapshots.ensure(ws, source.id)
+    snapshots.load(ws, source.id, day)
+    return Request(day, snapshots.baseline(ws, source.id, day, compare_to), source)
+
+
+def plan(ws: Workspace, asked: Request) -> list[Job]:
+    """List the notebooks of a report with their parameters; the briefing is the first."""
+    days = {"report_date": asked.day.isoformat(), "compare_to": asked.compare_to.isoformat()}
+    source = {"source": asked.source.id}
+    covered = [
+        sector
+        for sector in reference.sectors(ws.sectors_file).values()
+        if sector.measure in asked.source.tiers
+    ]
+    month = asked.day.year * 12 + asked.day.month - 1 - _SERIES_MONTHS
+    start = min(date(month // 12, month % 12 + 1, 1), asked.compare_to)
+    first = snapshots.days(ws, asked.source.id)[0]
+    series = {
+        "sectors": ", ".join(sector.key for sector in covered),
+        "start": max(start, first).isoformat(),
+        "end": asked.day.isoformat(),
+    }
+    folder = ws.notebooks
+    return [
+        Job(folder / "05-briefing.ipynb", "briefing", days | source),
+        *(
+            Job(
+                folder / "01-sector-map.ipynb",
+                f"sector-map-{sector.key}",
+                {"sector": sector.key} | days | source,
+            )
+            for sector in covered
+        ),
+        Job(folder / "02-advance-series.ipynb", "advance-series", series | source),
+    ]
+
+
+def folder_of(ws: Workspace, asked: Request) -> Path:
+    """Where a report goes: ``reports/<day>``, with the source's id if it is not the default one."""
+    name = asked.day.isoformat()
+    if asked.source.id != snapshots.default_source(ws):
+        name += f"-{asked.source.id}"
+    return ws.reports / name
+
+
+def make(
+    ws: Workspace,
+    asked: Request,
+    *,
+    lanes: int = 2,
+    progress: Progress = lambda _name, _done, _all: None,
+) -> Path:
+    """Make the report and put it in place.
+
+    Parameters
+    ----------
+    ws
+        The workspace.
+    asked
+        A checked request.
+    lanes
+        How many notebooks run at the same time.
+    progress
+        Called with the finished notebook's name, how many are done, and how many there are.
+
+    Returns
+    -------
+    pathlib.Path
+        The report's ``index.html``.
+
+    Raises
+    ------
+    ReportError
+        If a notebook fails. The failed notebooks are kept in ``reports/failed/<name>``; an earlier
+        report of that day stays as it was.
+    WorkspaceError
+        If another run is making the same report.
+    """
+    target = folder_of(ws, asked)
+    ws.reports.mkdir(parents=True, exist_ok=True)
+    lock = ws.reports / f".{target.name}.lock"
+    try:
+        with FileLock(lock, timeout=_LOCK_WAIT_S):
+            return _make_locked(ws, asked, target, lanes, progress)
+    except Timeout:
+        raise WorkspaceError(
+            f"Another run has been making {target} for more than {_LOCK_WAIT_S} s "
+            f"(lock file {lock}). Wait for it to end, then run again."
+        ) from None
+
+
+def _make_locked(
+    ws: Workspace, asked: Request, target: Path, lanes: int, progress: Progress
+) -> Path:
+    building = ws.reports / f".{target.name}.building"
+    retired = ws.reports / f".{target.name}.retired"
+    _recover(target, retired)
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir()
+    jobs = plan(ws, asked)
+    finished: list[str] = []
+
+    def done(job: Job) -> None:
+        finished.append(job.name)
+        progress(job.name, len(finished), len(jobs))
+
+    environment = os.environ | {
+        "FRONTLINE_ROOT": str(ws.root),
+        "FRONTLINE_OUTPUT": str(building),
+        "MPLBACKEND": "agg",
+        "PYTHONHASHSEED": "0",
+    }
+    try:
+        notebooks = runner.run_all(
+            jobs, building / "notebooks", environment, lanes=lanes, done=done
+        )
+    except ReportError as failure:
+        kept = ws.reports / "failed" / target.name
+        shutil.rmtree(kept, ignore_errors=True)
+        kept.parent.mkdir(exist_ok=True)
+        building.rename(kept)
+        raise ReportError(
+            f"{failure}\nThe notebooks are kept in {kept / 'notebooks'} for inspection; "
+            + (f"{target} is as it was." if target.exists() else "no report was made.")
+        ) from None
+    _write_pages(ws, asked, building, notebooks)
+    _replace(target, building, retired)
+    return target / "index.html"
+
+
+def _recover(target: Path, retired: Path) -> None:
+    """Bring back the old report if a run died between the two renames of `_replace`."""
+    if retired.exists():
+        if target.exists():
+            shutil.rmtree(retired)
+        else:
+            retired.rename(target)
+
+
+def _replace(target: Path, building: Path, retired: Path) -> None:
+    if target.exists():
+        target.rename(retired)
+    building.rename(target)
+    shutil.rmtree(retired, ignore_errors=True)
+
+
+def _page_file(name: str) -> str:
+    return "index.html" if name == "briefing" else f"{name}.html"
+
+
+def _write_pages(
+    ws: Workspace, asked: Request, folder: Path, notebooks: dict[str, NotebookNode]
+) -> None:
+    records = {
+        name: json.loads((folder / "results" / f"{name}.json").read_text()) for name in notebooks
+    }
+    pictures = pages.figures(folder / "figures")
+    downloads = sorted(
+        path.relative_to(folder).as_posix() for path in (folder / "data").glob("*.*")
+    )
+    for name, notebook in notebooks.items():
+        record = records[name]
+        page = pages.Page(
+            name=name,
+            title=record["title"],
+            description=f"{record['title']}. {asked.source.caveat}",
+            caveat=asked.source.caveat,
+            attribution=asked.source.attribution,
+            licence=asked.source.licence,
+            command=command(asked),
+            links=_links(ws, records, name),
+            downloads=downloads if name == "briefing" else [d for d in downloads if name in d],
+            notebook=f"notebooks/{name}.ipynb",
+        )
+        text = pages.render(notebook, page, pictures)
+        write_atomic(folder / _page_file(name), text.encode())
+    manifest = _manifest(asked, records)
+    shutil.rmtree(folder / "results")
+    manifest["files"] = provenance.tree_sha256(folder)
+    write_atomic(folder / "manifest.json", provenance.to_json(manifest))
+
+
+def _links(ws: Workspace, records: dict[str, Any], current: str) -> list[dict[str, Any]]:
+    known = reference.sectors(ws.sectors_file)
+
+    def text(name: str) -> str:
+        sector = records[name]["parameters"].get("sector")
+        fixed = {"briefing": "Briefing", "advance-series": "Series"}
+        return known[sector].name if sector in known else fixed.get(name, name)
+
+    return [
+        {"href": _page_file(name), "text": text(name), "current": name == current}
+        for name in records
+    ]
+
+
+def command(asked: Request) -> str:
+    """The command that makes this report again."""
+    words = ["frontline", "report", asked.day.isoformat(), "--source", asked.source.id]
+    return shlex.join([*words, "--compare-to", asked.compare_to.isoformat()])
+
+
+def _manifest(asked: Request, records: dict[str, Any]) -> dict[str, Any]:
+    inputs = {item["path"]: item for record in records.values() for item in record["inputs"]}
+    return {
+        "schema": MANIFEST_SCHEMA,
+        "title": records["briefing"]["title"],
+        "day": asked.day.isoformat(),
+        "compare_to": asked.compare_to.isoformat(),
+        "source": records["briefing"]["source"],
+        "command": command(asked),
+        "inputs": [inputs[path] for path in sorted(inputs)],
+        "newest_input_day": max(item["assessed_day"] for item in inputs.values()),
+        "software": provenance.software(),
+        "git_commit": provenance.git_commit(),
+        "runs": {
+            name: {key: record[key] for key in ("title", "parameters", "numbers")}
+            for name, record in records.items()
+        },
+    }

@@ -1,0 +1,39 @@
+"""What several rooms' tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from helpers.workspace import Workspace
+
+SHARED = os.environ.get("FRONTLINE_SHARED_DATA", "")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The publishers' real snapshots, which are not part of the project."""
+    if not SHARED:
+        pytest.skip("FRONTLINE_SHARED_DATA does not name a folder of publishers' snapshots")
+    return Path(SHARED)
+
+
+@pytest.fixture
+def workspace(tmp_path) -> Workspace:
+    """An empty workspace."""
+    (tmp_path / "data" / "raw").mkdir(parents=True)
+    return Workspace.at(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def deepstate(shared_data, tmp_path_factory) -> Workspace:
+    """A workspace with all of the real DeepState days, read."""
+    from helpers import snapshots
+
+    root = tmp_path_factory.mktemp("deepstate")
+    raw = root / "data" / "raw"
+    raw.mkdir(parents=True)
+    (raw / "deepstate").symlink_to(shared_data / "deepstate")
+    ws = Workspace.at(root)
+    snapshots.ensure(ws, "deepstate")
+    return ws

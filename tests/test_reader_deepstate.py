@@ -1,0 +1,53 @@
+import json
+
+import pandas as pd
+import pytest
+
+from helpers.errors import SnapshotError
+from helpers.projection import area_km2
+from helpers.readers import deepstate
+
+CLOCKWISE = [[[37.0, 48.0], [37.0, 48.1], [37.1, 48.1], [37.1, 48.0], [37.0, 48.0]]]
+
+
+def write(folder, name, coordinates=CLOCKWISE):
+    path = folder / name
+    geometry = {"type": "MultiPolygon", "coordinates": [coordinates] if coordinates else []}
+    feature = {"type": "Feature", "properties": {}, "geometry": geometry}
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    return path
+
+
+def test_the_assessed_day_is_the_one_before_the_file(tmp_path):
+    table = deepstate.read(write(tmp_path, "deepstatemap_data_20250101.geojson"))
+    assert table["day"].tolist() == [pd.Timestamp("2024-12-31")]
+    assert table["published"].tolist() == [pd.Timestamp("2025-01-01")]
+    assert table["layer"].tolist() == ["assessed_control"]
+    assert area_km2(table.geometry.iloc[0]) > 0  # clockwise rings are this source's habit
+
+
+@pytest.mark.parametrize("name", ["20250108.geojson", "deepstatemap_data_20250231.geojson"])
+def test_a_name_without_a_day_is_an_error(tmp_path, name):
+    with pytest.raises(SnapshotError, match="the name gives no day"):
+        deepstate.read(write(tmp_path, name))
+
+
+def test_an_empty_map_is_an_error(tmp_path):
+    with pytest.raises(SnapshotError, match="the map is empty"):
+        deepstate.read(write(tmp_path, "deepstatemap_data_20250101.geojson", None))
+
+
+@pytest.mark.real
+def test_a_truncated_real_file_says_at_which_byte(shared_data, tmp_path):
+    whole = (shared_data / "deepstate" / "deepstatemap_data_20250108.geojson").read_bytes()
+    path = tmp_path / "deepstatemap_data_20250108.geojson"
+    path.write_bytes(whole[:40_000])
+    with pytest.raises(SnapshotError, match=r"not JSON at byte \d+ of 40000: .*cut off"):
+        deepstate.read(path)
+
+
+@pytest.mark.real
+def test_the_first_real_day_has_the_published_area(shared_data):
+    table = deepstate.read(shared_data / "deepstate" / "deepstatemap_data_20240708.geojson")
+    # 109,360.87 by geodesics between the vertices, which bow 4.5 ppm off the straight edges.
+    assert area_km2(table.geometry.iloc[0]) == pytest.approx(109_360.87, rel=1e-5)

@@ -1,0 +1,109 @@
+"""The one-way imports of the rooms: each module may import what stands here, and nothing else."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "helpers"
+
+# Rooms in the order of their storeys: a room may import rooms of lower storeys only.
+STOREYS = (
+    {"errors"},
+    {"projection", "files", "workspace"},
+    {"schema", "sources"},
+    {"readers.geojson", "reference", "changes", "series", "settlements", "style", "tables"},
+    {"readers.deepstate", "readers.reconstruction", "reconstruction", "measures", "basemap"},
+    {"store", "findings", "outputs", "provenance", "figures"},
+    {"snapshots", "maps", "charts", "pages", "kernels"},
+    {"runner"},
+    {"reports"},
+    {"cli"},
+)
+
+# Memory only: no file, no picture.
+MEASURING = {"changes", "measures", "series", "settlements"}
+# Given what to draw; they never look for data.
+DRAWING = {"style", "maps", "charts", "basemap", "figures"}
+DATA = {"snapshots", "store", "readers.geojson", "readers.deepstate", "readers.reconstruction"}
+
+
+def storey(room: str) -> int:
+    return next(number for number, rooms in enumerate(STOREYS) if room in rooms)
+
+
+def modules() -> dict[str, Path]:
+    paths = {p for p in SOURCE.rglob("*.py") if p.name not in ("__init__.py", "__main__.py")}
+    return {".".join(p.relative_to(SOURCE).with_suffix("").parts): p for p in paths}
+
+
+def imports(text: str) -> set[str]:
+    """Dotted names that a module imports when it runs, wherever the statement stands."""
+    tree = ast.parse(text)
+    tree.body = [
+        node
+        for node in tree.body
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    ]
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            found |= {f"{module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def rooms_of(names: set[str], known: set[str]) -> set[str]:
+    found = set()
+    for name in names:
+        if name.startswith("helpers."):
+            rest = name.removeprefix("helpers.")
+            found |= {room for room in known if rest == room or rest.startswith(room + ".")}
+    return found
+
+
+def faults(room: str, text: str, known: set[str]) -> list[str]:
+    names = imports(text)
+    found = [
+        f"{room} imports {other} of the same or a higher storey"
+        for other in rooms_of(names, known)
+        if storey(other) >= storey(room)
+    ]
+    found += [f"{room}: relative or star import {n}" for n in names if n[0] == "." or n[-1] == "*"]
+    if room in MEASURING and any(n.split(".")[0] in ("matplotlib", "pathlib") for n in names):
+        found.append(f"{room} measures: it touches memory only")
+    if room in DRAWING and rooms_of(names, known) & DATA:
+        found.append(f"{room} draws: it cannot look for data")
+    if any(n.startswith("matplotlib.pyplot") for n in names):
+        found.append(f"{room} uses pyplot, whose state outlives a figure")
+    return found
+
+
+def test_every_room_has_a_storey():
+    assert set(modules()) == set().union(*STOREYS)
+
+
+@pytest.mark.parametrize("room", sorted(modules()))
+def test_imports_go_one_way(room):
+    assert faults(room, modules()[room].read_text(), set(modules())) == []
+
+
+@pytest.mark.parametrize(
+    ("room", "text", "fault"),
+    [
+        ("errors", "from helpers import schema", "same or a higher storey"),
+        ("maps", "def f():\n    from helpers.snapshots import load", "cannot look for data"),
+        ("measures", "import matplotlib.figure", "touches memory only"),
+        ("charts", "import matplotlib.pyplot as plt", "pyplot"),
+        ("series", "from .schema import *", "relative or star"),
+    ],
+)
+def test_a_forbidden_import_is_seen(room, text, fault):
+    assert any(fault in found for found in faults(room, text, set(modules())))
+
+
+def test_an_import_for_typing_only_is_allowed():
+    text = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from helpers import reports"
+    assert faults("errors", text, set(modules())) == []

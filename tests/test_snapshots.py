@@ -1,0 +1,208 @@
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from helpers import snapshots
+from helpers.errors import ParameterError, SnapshotError, WorkspaceError
+from helpers.provenance import tree_sha256
+from helpers.workspace import Workspace
+
+FIRST, SECOND, THIRD = "20250101", "20250102", "20250105"
+
+
+def put(ws, stamp, east=37.1):
+    ring = [[37.0, 48.0], [east, 48.0], [east, 48.1], [37.0, 48.1], [37.0, 48.0]]
+    geometry = {"type": "Polygon", "coordinates": [ring]}
+    feature = {"type": "Feature", "properties": {}, "geometry": geometry}
+    path = ws.raw / "deepstate" / f"deepstatemap_data_{stamp}.geojson"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    return path
+
+
+def stored(ws) -> dict[str, str]:
+    return tree_sha256(ws.processed, skip={"deepstate/.lock"})
+
+
+@pytest.fixture
+def three(workspace):
+    put(workspace, FIRST)
+    put(workspace, SECOND)
+    put(workspace, THIRD, east=37.2)
+    return workspace
+
+
+def test_ingest_reads_what_is_new_and_only_that(three, monkeypatch):
+    read = []
+    plain = snapshots.READERS["deepstate"]
+    monkeypatch.setattr(
+        snapshots, "READERS", {"deepstate": lambda p: (read.append(p.name), plain(p))[1]}
+    )
+    (done,) = snapshots.ingest(three)
+    assert (done.new, done.unchanged, done.removed, done.failed) == (3, 0, 0, [])
+    assert len(read) == 3
+    put(three, "20250106", east=37.3)
+    (done,) = snapshots.ingest(three)
+    assert (done.new, done.unchanged) == (1, 3)
+    assert read[3:] == ["deepstatemap_data_20250106.geojson"]
+
+
+def test_days_copies_and_gaps(three):
+    snapshots.ensure(three, "deepstate")
+    assert snapshots.days(three, "deepstate") == [
+        date(2024, 12, 31),
+        date(2025, 1, 1),
+        date(2025, 1, 4),
+    ]
+    first, second, third = snapshots.window(three, "deepstate", date(2024, 1, 1), date(2025, 2, 1))
+    assert (first.copy_of, second.copy_of, third.copy_of) == (None, date(2024, 12, 31), None)
+    assert second.tier("presence") is first.tier("presence")
+    assert second.published == date(2025, 1, 2)
+    assert second.inputs[0].path == "data/raw/deepstate/deepstatemap_data_20250102.geojson"
+
+
+def test_a_window_may_begin_with_the_map_before_it(three):
+    snapshots.ensure(three, "deepstate")
+    window = (three, "deepstate", date(2025, 1, 1), date(2025, 1, 4))
+    assert [s.day.day for s in snapshots.window(*window)] == [1, 4]
+    assert [s.day.day for s in snapshots.window(*window, lead_in=True)] == [31, 1, 4]
+    # Whether a day is a copy does not depend on where the window begins.
+    assert snapshots.window(*window)[0].copy_of == date(2024, 12, 31)
+
+
+def test_a_missing_day_names_the_nearest(three):
+    snapshots.ensure(three, "deepstate")
+    message = r"no deepstate snapshot for 2025-01-03. Nearest: 2025-01-01 and 2025-01-04. .* 3 days"
+    with pytest.raises(SnapshotError, match=message):
+        snapshots.load(three, "deepstate", date(2025, 1, 3))
+    with pytest.raises(SnapshotError, match=r"Nearest: 2025-01-04\."):
+        snapshots.load(three, "deepstate", date(2025, 3, 1))
+    with pytest.raises(SnapshotError, match=r"no deepstate snapshot between"):
+        snapshots.window(three, "deepstate", date(2025, 1, 2), date(2025, 1, 3))
+
+
+def test_baseline(three):
+    snapshots.ensure(three, "deepstate")
+    day = date(2025, 1, 4)
+    assert snapshots.baseline(three, "deepstate", day) == date(2024, 12, 31)
+    assert snapshots.baseline(three, "deepstate", day, "2025-01-01") == date(2025, 1, 1)
+    with pytest.raises(SnapshotError, match="Nearest"):
+        snapshots.baseline(three, "deepstate", day, "2025-01-03")
+    with pytest.raises(ParameterError, match="not earlier"):
+        snapshots.baseline(three, "deepstate", date(2024, 12, 31))
+    with pytest.raises(ParameterError, match="not a day"):
+        snapshots.baseline(three, "deepstate", day, "2025-13-01")
+
+
+def test_a_month_before_the_last_of_march():
+    assert snapshots.month_before(date(2025, 3, 31)) == date(2025, 2, 28)
+    assert snapshots.month_before(date(2025, 1, 8)) == date(2024, 12, 8)
+
+
+def test_a_bad_file_is_named_and_the_others_go_on(three):
+    bad = three.raw / "deepstate" / "deepstatemap_data_20250107.geojson"
+    bad.write_text('{"type": "Feat')
+    (done,) = snapshots.ingest(three)
+    assert done.new == 4
+    ((path, message),) = done.failed
+    assert path == "data/raw/deepstate/deepstatemap_data_20250107.geojson"
+    assert "not JSON at byte" in message
+    assert len(snapshots.days(three, "deepstate")) == 3
+    # It is named each time until it is mended.
+    assert snapshots.ingest(three)[0].failed == done.failed
+    put(three, "20250107")
+    assert snapshots.ingest(three)[0].failed == []
+    assert len(snapshots.days(three, "deepstate")) == 4
+
+
+def test_two_files_for_one_day_are_not_merged(three, monkeypatch):
+    plain = snapshots.READERS["deepstate"]
+    day = plain(put(three, FIRST))["day"].iloc[0]
+    monkeypatch.setattr(snapshots, "READERS", {"deepstate": lambda p: plain(p).assign(day=day)})
+    (done,) = snapshots.ingest(three)
+    assert [path[-16:-8] for path, _ in done.failed] == [SECOND, THIRD]
+    assert "already holds the layer 'assessed_control' of 2024-12-31" in done.failed[0][1]
+    assert snapshots.days(three, "deepstate") == [date(2024, 12, 31)]
+
+
+def test_the_store_depends_on_the_files_alone(three, tmp_path):
+    snapshots.ingest(three)
+    at_once = stored(three)
+    shutil.rmtree(three.processed)
+    later = put(three, THIRD, east=37.2).rename(tmp_path / "later")
+    snapshots.ingest(three)
+    assert stored(three) != at_once
+    later.rename(three.raw / "deepstate" / f"deepstatemap_data_{THIRD}.geojson")
+    snapshots.ingest(three)
+    assert stored(three) == at_once
+    put(three, "20250301", east=37.4)
+    snapshots.ingest(three)
+    (three.raw / "deepstate" / "deepstatemap_data_20250301.geojson").unlink()
+    assert snapshots.ingest(three)[0].removed == 1
+    assert stored(three) == at_once
+
+
+@pytest.mark.parametrize("damaged", ["days.parquet", "files.parquet"])
+def test_a_damaged_store_is_made_again(three, damaged):
+    snapshots.ingest(three)
+    whole = stored(three)
+    (three.processed / "deepstate" / damaged).write_bytes(b"PAR1 nothing")
+    snapshots.ingest(three)
+    assert stored(three) == whole
+
+
+def test_nothing_there_says_what_to_do(workspace):
+    with pytest.raises(WorkspaceError, match="No source has files below"):
+        snapshots.ingest(workspace)
+    with pytest.raises(WorkspaceError, match="There are no files of deepstate"):
+        snapshots.ingest(workspace, "deepstate")
+    with pytest.raises(SnapshotError, match="run `frontline ingest`"):
+        snapshots.days(workspace, "deepstate")
+    with pytest.raises(
+        ParameterError, match=r"Unknown source 'deepstat'. Did you mean 'deepstate'"
+    ):
+        snapshots.ingest(workspace, "deepstat")
+
+
+def test_a_killed_ingest_leaves_nothing_broken(three):
+    for number in range(60):
+        put(three, f"202406{number % 30 + 1:02d}" if number < 30 else f"202407{number - 29:02d}")
+    snapshots.ingest(three)
+    whole = stored(three)
+    code = "import sys; from helpers import snapshots; from helpers.workspace import Workspace\n"
+    code += "w = Workspace.at(sys.argv[1]); print(1, flush=True); snapshots.ingest(w)"
+    moments = random.Random(0)
+    for _ in range(8):
+        shutil.rmtree(three.processed)
+        child = subprocess.Popen(
+            [sys.executable, "-c", code, str(three.root)], stdout=subprocess.PIPE
+        )
+        assert child.stdout.readline()
+        time.sleep(moments.uniform(0, 0.25))
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+        child.stdout.close()
+        snapshots.ingest(three)
+        assert stored(three) == whole
+
+
+@pytest.mark.real
+def test_all_real_deepstate_days_are_there(deepstate: Workspace):
+    known = snapshots.days(deepstate, "deepstate")
+    assert len(known) == 205
+    missing = {date(2024, 8, 17), date(2024, 8, 18), date(2024, 12, 31)}
+    assert not missing & set(known)
+    size = sum(p.stat().st_size for p in deepstate.processed.rglob("*") if p.is_file())
+    assert size < 1_000_000
+    window = snapshots.window(deepstate, "deepstate", known[0], known[-1])
+    assert sum(s.copy_of is not None for s in window) == 11
+    assert Path(deepstate.root / window[0].inputs[0].path).is_file()
