@@ -1,0 +1,245 @@
+"""Measuring sectors day by day: ours against plain geopandas, on the same days in the same run.
+
+    FRONTLINE_SHARED_DATA=... python benchmarks/bench_measures.py [--days 60] [--repeat 1]
+
+Both start from DeepState's raw files and end with a table of each day and sector: area, gain and
+loss since the day before, gain and loss since the first day. Plain geopandas reads each file, clips
+it to each sector and takes the differences, both ways. Ours has a store, slivers, lengths and
+uncertainty besides. Each run is a process of its own; imports are not counted. What is printed are
+ratios of the two in this run, and how far their numbers differ; times alone say nothing on a shared
+machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+
+import geopandas as gpd
+import pandas as pd
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from helpers import measures, snapshots, sources
+from helpers.projection import STORAGE_CRS, local_crs, transform
+from helpers.schema import Snapshot
+from helpers.workspace import Workspace
+
+EQUAL_AREA = "ESRI:54034"  # cylindrical: the only kind that keeps boxes in longitude/latitude boxes
+TIER = "presence"
+# The engines draw edges differently (straight on the plane, or in longitude and latitude): 0.4 ppm
+# of the largest area here, and the noise of re-exported days, which only ours takes out.
+AGREE_KM2 = 0.1
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A rectangle on the ground."""
+
+    key: str
+    lon: float
+    lat: float
+    width_km: float
+    height_km: float
+    measure: str = TIER
+
+    @property
+    def crs(self) -> str:
+        return local_crs(self.lon, self.lat)
+
+    @cached_property
+    def polygon(self) -> BaseGeometry:
+        x, y = self.width_km * 500, self.height_km * 500
+        rectangle = shapely.segmentize(shapely.box(-x, -y, x, y), 500)
+        return transform(rectangle, STORAGE_CRS, source=self.crs)
+
+
+SMALL = [
+    Frame("toretsk", 37.845, 48.385, 30, 23.4),
+    Frame("kurakhove", 37.16, 47.986, 60, 46.8),
+    Frame("kursk", 35.1, 51.2, 90, 70.2),
+]
+# As many and as large as the oblasts and what else DeepState's ground reaches.
+LARGE = [
+    Frame(f"box-{row}{column}", 33.4 + column, 45.3 + row * 1.6, 75, 160)
+    for row in range(3)
+    for column in range(9)
+]
+# Name: sectors, and whether the whole map is measured too.
+CASES = {"3 sectors and the whole map": (SMALL, True), "29 sectors": (LARGE + SMALL[:2], False)}
+
+
+def files(days: int) -> list[Path]:
+    """The newest raw files."""
+    folder = Path(os.environ["FRONTLINE_SHARED_DATA"]) / "deepstate"
+    return sorted(folder.glob("deepstatemap_data_*.geojson"))[-days:]
+
+
+def plain_read(paths: list[Path]) -> list[gpd.GeoDataFrame]:
+    """One table a file."""
+    return [gpd.read_file(path).to_crs(STORAGE_CRS) for path in paths]
+
+
+def plain_measure(days: list[gpd.GeoDataFrame], case: str) -> pd.DataFrame:
+    """As anybody would: clip, overlay, project, add up."""
+    sectors, whole = CASES[case]
+    masks = {s.key: gpd.GeoDataFrame(geometry=[s.polygon], crs=STORAGE_CRS) for s in sectors}
+    before: dict[str, gpd.GeoDataFrame] = {}
+    first: dict[str, gpd.GeoDataFrame] = {}
+    rows = []
+    for number, day in enumerate(days):
+        cuts = {key: gpd.clip(day, mask) for key, mask in masks.items()}
+        if whole:
+            cuts["all"] = day
+        for key, cut in cuts.items():
+            row = {"sector": key, "day": number, "area_km2": _plain_km2(cut)}
+            for name, known in (("", before), ("since_", first)):
+                other = known.get(key, cut)
+                row[f"{name}gained_km2"] = _plain_difference(cut, other)
+                row[f"{name}lost_km2"] = _plain_difference(other, cut)
+            before[key] = cut
+            first.setdefault(key, cut)
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _plain_km2(table: gpd.GeoDataFrame) -> float:
+    return float(table.to_crs(EQUAL_AREA).area.sum() / 1e6)
+
+
+def _plain_difference(table: gpd.GeoDataFrame, other: gpd.GeoDataFrame) -> float:
+    if table is other:
+        return 0.0
+    if table.empty or other.empty:
+        return _plain_km2(table)
+    return _plain_km2(gpd.overlay(table, other, how="difference", keep_geom_type=True))
+
+
+def our_read(paths: list[Path]) -> list[Snapshot]:
+    """Read into an empty store, and load from it."""
+    with tempfile.TemporaryDirectory() as folder:
+        raw = Path(folder) / "data" / "raw" / "deepstate"
+        raw.mkdir(parents=True)
+        for path in paths:
+            (raw / path.name).symlink_to(path)
+        ws = Workspace.at(folder)
+        snapshots.ensure(ws, "deepstate")
+        return snapshots.window(ws, "deepstate", date(2000, 1, 1), date(2100, 1, 1))
+
+
+def our_measure(days: list[Snapshot], case: str) -> pd.DataFrame:
+    """Two tables of ours as one."""
+    sectors, whole = CASES[case]
+    options = {"source": sources.get("deepstate"), "tier": TIER, "whole": whole}
+    table = measures.daily(days, sectors, **options)
+    since = measures.since(days, sectors, **options)
+    return table.assign(
+        since_gained_km2=since["gained_km2"], since_lost_km2=since["lost_km2"]
+    ).fillna({"gained_km2": 0, "lost_km2": 0})
+
+
+ENGINES = {"plain": (plain_read, plain_measure), "ours": (our_read, our_measure)}
+PHASES = {"read": "reading", "measure": "measuring", "all": "both"}
+
+
+def run(engine: str, case: str, days: int) -> dict[str, object]:
+    """One engine in this process."""
+    for sector in CASES[case][0]:
+        _ = sector.polygon
+    paths = files(days)
+    read, measure = ENGINES[engine]
+    clocks = [(time.perf_counter(), time.process_time())]
+    maps = read(paths)
+    clocks.append((time.perf_counter(), time.process_time()))
+    table = measure(maps, case)
+    clocks.append((time.perf_counter(), time.process_time()))
+    spent = {
+        f"{what} {phase}": clocks[to][which] - clocks[start][which]
+        for which, what in enumerate(("wall", "cpu"))
+        for phase, (start, to) in zip(PHASES, ((0, 1), (1, 2), (0, 2)), strict=True)
+    }
+    spent["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    columns = ["area_km2", "gained_km2", "lost_km2", "since_gained_km2", "since_lost_km2"]
+    numbers = {key: rows[columns].to_numpy().tolist() for key, rows in table.groupby("sector")}
+    return {**spent, "numbers": numbers}
+
+
+def in_process(engine: str, case: str, days: int) -> dict[str, object]:
+    """One engine in a process of its own."""
+    command = [sys.executable, __file__, "--engine", engine, "--case", case, "--days", str(days)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)
+
+
+def largest_difference(one: dict, other: dict) -> float:
+    """How far two results are apart, km²."""
+    assert one.keys() == other.keys()
+    return max(
+        abs(a - b)
+        for key in one
+        for row_a, row_b in zip(one[key], other[key], strict=True)
+        for a, b in zip(row_a, row_b, strict=True)
+    )
+
+
+def compare(case: str, days: int, repeat: int) -> None:
+    """Run both, alternating, and print the ratios."""
+    results: dict[str, list[dict]] = {"plain": [], "ours": []}
+    for _ in range(repeat):
+        for engine, found in results.items():
+            found.append(in_process(engine, case, days))
+    apart = largest_difference(results["plain"][0]["numbers"], results["ours"][0]["numbers"])
+
+    def ratio(what: str) -> str:
+        median = {e: statistics.median(r[what] for r in found) for e, found in results.items()}
+        return f"{median['plain'] / median['ours']:8.1f}"
+
+    print(f"{case}, {days} days. Plain geopandas takes, times ours:")
+    print(f"  {'':10}{'CPU time':>10}{'wall time':>10}")
+    for phase, label in PHASES.items():
+        print(f"  {label:10}{ratio(f'cpu {phase}'):>10}{ratio(f'wall {phase}'):>10}")
+    print(f"  peak memory {ratio('memory').strip()}; numbers differ by {apart:.3f} km² at most\n")
+    if apart > AGREE_KM2:
+        sys.exit(f"The two differ by more than {AGREE_KM2} km².")
+
+
+def growth(days: int) -> None:
+    """How our own cost grows."""
+    few, many = CASES
+    base = in_process("ours", few, days)["cpu measure"]
+    half = in_process("ours", few, days // 2)["cpu measure"]
+    more = in_process("ours", many, days)["cpu measure"]
+    print(f"Our own CPU time of measuring, against {few}, {days} days:")
+    print(f"  {half / base:.2f} with half the days, {more / base:.2f} with {many}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--days", type=int, default=60)
+    parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--engine", choices=ENGINES, help=argparse.SUPPRESS)
+    parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if "FRONTLINE_SHARED_DATA" not in os.environ:
+        sys.exit("Set FRONTLINE_SHARED_DATA to a folder with deepstate/*.geojson.")
+    if options.engine:
+        print(json.dumps(run(options.engine, options.case, options.days)))
+        return
+    for case in CASES:
+        compare(case, options.days, options.repeat)
+    growth(options.days)
+
+
+if __name__ == "__main__":
+    main()

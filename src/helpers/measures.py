@@ -1,0 +1,436 @@
+"""Sectors x days -> areas, gains, losses and their uncertainty, as one tidy table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from helpers import changes
+from helpers.errors import ParameterError
+from helpers.projection import area_km2, local_crs
+from helpers.schema import INVERTED_TIERS, LAYERS, MEASURE_COLUMNS, check_tier
+
+if TYPE_CHECKING:
+    from helpers.reference import Sector
+    from helpers.schema import Snapshot
+    from helpers.sources import Source
+
+SINCE_COLUMNS = ("source", "sector", "day", "tier", "gained_km2", "lost_km2", "net_km2")
+
+# The key of the whole map in the column `sector`.
+WHOLE = "all"
+_WHOLE_TIER = "presence"
+
+# A day is redrawn where both gains and losses reach this, and the smaller is at least this share of
+# the larger. No day of DeepState's 769 does, even on the whole map; redraws of other publishers'
+# maps do, such as +194/-89, +158/-55 and +53/-53 km².
+REDRAWN_KM2 = 20.0
+REDRAWN_SHARE = 1 / 3
+
+Array = npt.NDArray[Any]
+FloatArray = npt.NDArray[np.float64]
+
+
+class _Parts(NamedTuple):
+    """Pieces of change: the map that brought each, and its sizes. Arrays of one length."""
+
+    pieces: Array
+    step: Array
+    sign: Array  # 1 where added to the tier's ground, -1 where removed
+    area: Array
+    thin: Array
+    moved: Array
+
+    def take(self, which: Array) -> _Parts:
+        return _Parts(*(column[which] for column in self))
+
+
+class _Changes(NamedTuple):
+    """Everything that changed over a sequence of maps of one tier."""
+
+    maps: Sequence[BaseGeometry]
+    steps: Sequence[changes.Faces]
+    parts: _Parts
+    tree: shapely.STRtree
+    edges: Array
+    lines: changes.Lines  # the same edges, by place
+    edge_km: Array  # negative where the edge vanished
+    inverted: bool  # the tier's ground shrinks where Russian forces advance
+
+
+class _Place(NamedTuple):
+    """Where to measure; the whole map has no polygon."""
+
+    polygon: BaseGeometry | None
+    band: BaseGeometry | None
+
+
+def daily(
+    snapshots: Sequence[Snapshot],
+    sectors: Sequence[Sector] | None,
+    *,
+    source: Source,
+    tier: str = "",
+    border: BaseGeometry | None = None,
+    whole: bool = False,
+) -> pd.DataFrame:
+    """Measure sectors day by day.
+
+    Parameters
+    ----------
+    snapshots
+        Of one source, in order of time.
+    sectors
+        Where; None for none.
+    source
+        Its record, for the positional error.
+    tier
+        What to measure; empty for each sector's own measure.
+    border
+        State border, lines in OGC:CRS84: ground that ends there has no line of contact.
+    whole
+        Whether to measure the whole map too, as sector "all". Its uncertainty is an upper bound:
+        the coast, and any state border that `border` lacks, count as line of contact.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `helpers.schema.MEASURE_COLUMNS`, one row a sector and snapshot, sector after sector. `day`
+        is datetime64. Changes are those since the snapshot before; in the first row they are
+        missing. `note` is empty or some of "first day", "no update" (a copy of the map before),
+        "after a gap of n days", "redrawn" and "re-quantised", joined by "; ".
+
+    Raises
+    ------
+    ParameterError
+        If the snapshots are not of this source, or not in order, one a day.
+    SnapshotError
+        If the source does not draw the tier.
+
+    Notes
+    -----
+    `gained_km2 - lost_km2` is the change of `area_km2` (its negative where the tier is inverted).
+    On re-quantised days the noise that was taken out of the faces is counted as sliver.
+    """
+    _check(snapshots, source)
+    asked = _asked(sectors, tier, whole=whole)
+    followed = _follow_tiers(snapshots, asked)
+    error_km = source.positional_error_m / 1000
+    blocks = [
+        _measure(followed[name], _place(sector, followed[name].maps, border), error_km)
+        for _, name, sector in asked
+    ]
+    table = _table(snapshots, source, asked, blocks)
+    elapsed = pd.Series(table["day"][: len(snapshots)]).diff().dt.days.astype("Int64")
+    table["elapsed_days"] = elapsed.take(np.tile(np.arange(len(snapshots)), len(asked))).array
+    table["note"] = _notes(_day_notes(snapshots) * len(asked), table)
+    return table[list(MEASURE_COLUMNS)]
+
+
+def since(
+    snapshots: Sequence[Snapshot],
+    sectors: Sequence[Sector] | None,
+    *,
+    source: Source,
+    tier: str = "",
+    whole: bool = False,
+) -> pd.DataFrame:
+    """Measure how far each day is from the first.
+
+    Parameters
+    ----------
+    snapshots
+        Of one source, in order of time; the first is the baseline.
+    sectors, source, tier, whole
+        As `daily`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `SINCE_COLUMNS`, one row a sector and snapshot, sector after sector: what is ground on that
+        day and was not on the first (gained_km2), and what was and is not (lost_km2); for tiers
+        that shrink under a Russian advance the other way round. Ground that was lost and came back
+        counts as neither. Equal to the two differences of the maps, but for the noise of days that
+        were exported anew (0.02 km² on the whole map of DeepState).
+
+    Raises
+    ------
+    ParameterError, SnapshotError
+        As `daily`.
+    """
+    _check(snapshots, source)
+    asked = _asked(sectors, tier, whole=whole)
+    followed = _follow_tiers(snapshots, asked)
+    blocks = [_measure_since(followed[name], _place(sector, (), None)) for _, name, sector in asked]
+    return _table(snapshots, source, asked, blocks)[list(SINCE_COLUMNS)]
+
+
+_Asked = list[tuple[str, str, "Sector | None"]]
+
+
+def _asked(sectors: Sequence[Sector] | None, tier: str, *, whole: bool) -> _Asked:
+    """Key, tier and polygon of each place."""
+    asked: _Asked = [
+        (sector.key, check_tier(tier or sector.measure), sector) for sector in sectors or ()
+    ]
+    if whole:
+        asked.append((WHOLE, check_tier(tier or _WHOLE_TIER), None))
+    if not asked:
+        raise ParameterError("Nothing to measure: name a sector, or ask for the whole map.")
+    return asked
+
+
+def _table(
+    snapshots: Sequence[Snapshot], source: Source, asked: _Asked, blocks: list[dict[str, Array]]
+) -> pd.DataFrame:
+    n = len(snapshots)
+    place, step = np.repeat(np.arange(len(asked)), n), np.tile(np.arange(n), len(asked))
+    days = pd.DatetimeIndex([s.day for s in snapshots]).astype("datetime64[s]")
+    columns = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+    return pd.DataFrame(columns).assign(
+        source=source.id,
+        sector=pd.array([key for key, _, _ in asked], dtype="str").take(place),
+        day=days.take(step),
+        tier=pd.array([name for _, name, _ in asked], dtype="str").take(place),
+    )
+
+
+def _check(snapshots: Sequence[Snapshot], source: Source) -> None:
+    alien = sorted({s.source for s in snapshots} - {source.id})
+    if alien:
+        raise ParameterError(
+            f"Snapshots of {', '.join(alien)} cannot be measured as {source.id}. Sources differ by "
+            "more than a day's change: measure one at a time."
+        )
+    for before, after in pairwise(snapshots):
+        if before.day >= after.day:
+            raise ParameterError(
+                f"The snapshots of {source.id} are not in order: {after.day} follows {before.day}. "
+                "Sort them by day, one a day."
+            )
+
+
+def _place(
+    sector: Sector | None, maps: Sequence[BaseGeometry], border: BaseGeometry | None
+) -> _Place:
+    polygon = None if sector is None else sector.polygon
+    ground = [m for m in maps if not m.is_empty]
+    if border is None or not (sector or ground):
+        return _Place(polygon, None)
+    if sector is not None:
+        return _Place(polygon, changes.border_band(border, sector.polygon.bounds, sector.crs))
+    west, south, east, north = map(float, shapely.total_bounds(np.array(ground, dtype=object)))
+    crs = local_crs((west + east) / 2, (south + north) / 2)
+    return _Place(None, changes.border_band(border, (west, south, east, north), crs))
+
+
+# One tier, all maps -------------------------------------------------------------------------
+
+
+def _follow_tiers(snapshots: Sequence[Snapshot], asked: _Asked) -> dict[str, _Changes]:
+    tiers = dict.fromkeys(name for _, name, _ in asked)
+    return {
+        name: _follow(tuple(changes.grounds(snapshots, name)), inverted=name in INVERTED_TIERS)
+        for name in tiers
+    }
+
+
+# Kept for the next sector or table of the same maps: all that is dear happens here.
+@lru_cache(maxsize=2)
+def _follow(maps: tuple[BaseGeometry, ...], *, inverted: bool) -> _Changes:
+    """Compare the maps of a tier, each with the one before, and lay out what changed."""
+    steps = [changes.NO_CHANGE, *changes.steps(maps)]  # none leads to the first map
+    pieces = np.concatenate([side for s in steps for side in (s.gained, s.lost)])
+    sizes = np.array([[len(s.gained), len(s.lost)] for s in steps])
+    step = np.repeat(np.arange(len(steps)), sizes.sum(axis=1))
+    sign = np.repeat(np.tile([1, -1], len(steps)), sizes.ravel())
+    edges = np.concatenate([side for s in steps for side in (s.appeared, s.vanished)])
+    counts = np.array([[len(s.appeared), len(s.vanished)] for s in steps])
+    new = np.repeat(np.tile([True, False], len(steps)), counts.ravel())
+    lines = changes.Lines(
+        shapely.STRtree(edges), np.repeat(np.arange(len(steps)), counts.sum(axis=1)), new
+    )
+    return _Changes(
+        maps=maps,
+        steps=steps,
+        parts=_sized(pieces, step, sign, lines),
+        tree=shapely.STRtree(pieces),
+        edges=edges,
+        lines=lines,
+        edge_km=changes.lengths_km(edges) * np.where(new, 1, -1),
+        inverted=inverted,
+    )
+
+
+def _sized(pieces: Array, step: Array, sign: Array, lines: changes.Lines) -> _Parts:
+    thin = changes.slivers(pieces)
+    parts = _Parts(pieces, step, sign, area_km2(pieces), thin, np.zeros(len(pieces)))
+    return _moved(parts, np.ones(len(pieces), dtype=bool), lines, None)
+
+
+def _moved(parts: _Parts, which: Array, lines: changes.Lines, band: BaseGeometry | None) -> _Parts:
+    """Some parts with the length of the line that moved; slivers have none."""
+    at = np.flatnonzero(which & ~parts.thin)
+    moved = parts.moved.copy()
+    moved[at] = changes.moved_km(parts.pieces[at], parts.step[at], lines, band)
+    return parts._replace(moved=moved)
+
+
+# One sector ---------------------------------------------------------------------------------
+
+
+def _measure(followed: _Changes, place: _Place, error_km: float) -> dict[str, Array]:
+    """Measure one place: an array a column, one value a map."""
+    n = len(followed.maps)
+    parts = _cut(followed, place)
+
+    def per_map(weights: FloatArray) -> FloatArray:
+        return changes.sums(parts.step, weights, n)
+
+    added = per_map(parts.area * (parts.sign > 0))
+    removed = per_map(parts.area * (parts.sign < 0))
+    sliver = per_map(parts.area * parts.thin)
+    drawn = [per_map(parts.area * (parts.sign * ~parts.thin == sign)) for sign in (1, -1)]
+    area = _levels(followed, place, (added, removed, sliver))
+    gained, lost = (removed, added) if followed.inverted else (added, removed)
+    changed = {
+        "gained_km2": gained,
+        "lost_km2": lost,
+        "net_km2": gained - lost,
+        "sliver_km2": sliver,
+        "change_error_km2": error_km * per_map(parts.moved),
+    }
+    for column in changed.values():
+        column[:1] = np.nan  # the first map has none before it
+    return changed | {
+        "area_km2": area,
+        "area_error_km2": error_km * _contact_km(followed, place),
+        "redrawn": _redrawn(*drawn),
+        "requantised": np.array([step.requantised for step in followed.steps])[:n],
+    }
+
+
+def _measure_since(followed: _Changes, place: _Place) -> dict[str, Array]:
+    n = len(followed.maps)
+    parts = _cut(followed, place)
+    held = area_km2(changes.overlap(parts.pieces, followed.maps[0])) if n else parts.area
+    outside = changes.sums(parts.step, parts.sign * (parts.area - held), n)
+    inside = changes.sums(parts.step, parts.sign * held, n)
+    # The noise of a new export, which the faces lack, must not make them less than nothing.
+    gained, lost = np.maximum(np.cumsum(outside), 0), np.maximum(-np.cumsum(inside), 0)
+    if followed.inverted:
+        gained, lost = lost, gained
+    return {"gained_km2": gained, "lost_km2": lost, "net_km2": gained - lost}
+
+
+def _redrawn(gained: FloatArray, lost: FloatArray) -> Array:
+    small = np.minimum(gained, lost)
+    return (small >= REDRAWN_KM2) & (small >= REDRAWN_SHARE * np.maximum(gained, lost))
+
+
+def _cut(followed: _Changes, place: _Place) -> _Parts:
+    """The pieces inside a place; those that its edge crosses are cut and sized again."""
+    parts, polygon = followed.parts, place.polygon
+    if polygon is not None:
+        shapely.prepare(polygon)
+        near = np.sort(followed.tree.query(polygon, predicate="intersects"))
+        within = shapely.contains_properly(polygon, parts.pieces[near])
+        if not within.all():
+            crossing = _intersect(parts.take(near[~within]), polygon, followed.lines)
+            whole = parts.take(near[within])
+            parts = _Parts(*(np.concatenate(pair) for pair in zip(whole, crossing, strict=True)))
+        else:
+            parts = parts.take(near)
+    if place.band is not None:
+        shapely.prepare(place.band)
+        at_border = shapely.intersects(place.band, parts.pieces)
+        parts = _moved(parts, at_border, followed.lines, place.band)
+    return parts
+
+
+def _intersect(parts: _Parts, polygon: BaseGeometry, lines: changes.Lines) -> _Parts:
+    cut = shapely.intersection(parts.pieces, polygon)
+    pieces, owner = shapely.get_parts(cut, return_index=True)
+    areal = shapely.get_type_id(pieces) == shapely.GeometryType.POLYGON
+    pieces, owner = pieces[areal], owner[areal]
+    return _sized(pieces, parts.step[owner], parts.sign[owner], lines)
+
+
+def _contact_km(followed: _Changes, place: _Place) -> FloatArray:
+    """Length of the line of contact on each map: the first one's, and the edges that changed."""
+    n = len(followed.maps)
+    if not n:
+        return np.empty(0)
+    first = changes.contact_line(followed.maps[0].boundary, place.polygon, place.band)
+    near, within = np.arange(len(followed.edges)), np.ones(len(followed.edges), dtype=bool)
+    if place.polygon is not None:
+        near = np.sort(followed.lines.tree.query(place.polygon, predicate="intersects"))
+        within = shapely.contains_properly(place.polygon, followed.edges[near])
+    if place.band is not None:
+        within &= ~shapely.intersects(place.band, followed.edges[near])
+    lengths = followed.edge_km[near]
+    if not within.all():
+        cut = changes.contact_line(followed.edges[near[~within]], place.polygon, place.band)
+        lengths[~within] = np.sign(lengths[~within]) * changes.lengths_km(cut)
+    change = changes.sums(followed.lines.step[near], lengths, n)
+    lengths_now: FloatArray = changes.lengths_km(np.array([first]))[0] + np.cumsum(change)
+    return lengths_now
+
+
+def _levels(
+    followed: _Changes, place: _Place, moves: tuple[FloatArray, FloatArray, FloatArray]
+) -> FloatArray:
+    """Area on each map: the first one's, and what was added and removed since.
+
+    Where a map was exported anew its area is measured again, and what the faces lack of it goes
+    into added or removed, and is sliver.
+    """
+    added, removed, sliver = moves
+    if not followed.maps:
+        return np.empty(0)
+
+    def area(i: int) -> float:
+        ground = followed.maps[i]
+        inside = ground if place.polygon is None else changes.clip(ground, place.polygon)
+        return float(area_km2(inside))
+
+    first: float = area(0)
+    for i in (i for i, step in enumerate(followed.steps) if step.requantised):
+        missing = area(i) - first - float(np.sum(added[: i + 1] - removed[: i + 1]))
+        (added if missing > 0 else removed)[i] += abs(missing)
+        sliver[i] += abs(missing)
+    levels: FloatArray = first + np.cumsum(added - removed)
+    return levels
+
+
+# The table ----------------------------------------------------------------------------------
+
+
+def _day_notes(snapshots: Sequence[Snapshot]) -> list[list[str]]:
+    """What there is to say of each day, whatever the sector."""
+    notes = [["first day"]] if snapshots else []
+    for before, after in pairwise(snapshots):
+        missing = (after.day - before.day).days - 1
+        note = []
+        if changes.same_layers(before, after, LAYERS):
+            note.append("no update")
+        if missing:
+            note.append(f"after a gap of {missing} day{'s' if missing > 1 else ''}")
+        notes.append(note)
+    return notes
+
+
+def _notes(said: Sequence[Sequence[str]], table: pd.DataFrame) -> list[str]:
+    rows = zip(said, table["redrawn"], table["requantised"], strict=True)
+    return [
+        "; ".join([*note, *["redrawn"] * bool(redrawn), *["re-quantised"] * bool(requantised)])
+        for note, redrawn, requantised in rows
+    ]

@@ -1,0 +1,186 @@
+"""Status of settlements: how much of each lies inside the ground of a map, and what changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from helpers.changes import metres_per_degree
+from helpers.projection import area_km2
+
+# A settlement is taken as the disc that its people fill at this density: in round numbers that of
+# Ukrainian towns and large villages within their built-up area. A disc is at least as wide as
+# coordinates are off (about 1 km in GeoNames), and not so wide that it reaches the next city.
+DENSITY_PER_KM2 = 1000.0
+RADIUS_MIN_KM = 0.5
+RADIUS_MAX_KM = 4.0
+
+# Share of the disc from which a settlement counts as inside, and up to which as outside.
+INSIDE_SHARE = 0.9
+OUTSIDE_SHARE = 0.1
+# A settlement came under the ground when more than half of its disc did.
+HALF = 0.5
+
+_CORNERS = 64
+
+FloatArray = npt.NDArray[np.float64]
+Geometries = npt.NDArray[np.object_]
+
+
+def disc_radius_km(population: Any) -> FloatArray:
+    """Radius of the disc that stands for a settlement.
+
+    Parameters
+    ----------
+    population
+        People; missing counts as none. Shape ``(n,)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        Kilometres, `RADIUS_MIN_KM` to `RADIUS_MAX_KM`, shape ``(n,)``.
+    """
+    people = np.nan_to_num(np.asarray(population, dtype=np.float64))
+    return np.clip(np.sqrt(people / (np.pi * DENSITY_PER_KM2)), RADIUS_MIN_KM, RADIUS_MAX_KM)
+
+
+def status(
+    ground: BaseGeometry, settlements: pd.DataFrame, *, radius_km: float | None = None
+) -> pd.DataFrame:
+    """Tell where settlements lie.
+
+    Parameters
+    ----------
+    ground
+        Ground of a tier on one day, the whole map and not a sector of it: (multi)polygon in
+        OGC:CRS84.
+    settlements
+        Columns id, name, lon, lat, population (and others, which are not looked at).
+    radius_km
+        Radius of the discs in km; by default by population (`disc_radius_km`).
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a settlement, in the same order and with the same index: id, name, population,
+        share (of its disc inside the ground, 0 to 1), status ("inside", "on the line", "outside").
+    """
+    table = settlements[["id", "name", "population"]].copy()
+    share = _shares(ground, _discs(settlements, radius_km))
+    table["share"] = share
+    table["status"] = np.select(
+        [share >= INSIDE_SHARE, share <= OUTSIDE_SHARE], ["inside", "outside"], "on the line"
+    )
+    return table
+
+
+def changed(
+    before: BaseGeometry,
+    after: BaseGeometry,
+    settlements: pd.DataFrame,
+    *,
+    within: BaseGeometry | None = None,
+    positional_error_m: float = 200.0,
+    radius_km: float | None = None,
+) -> pd.DataFrame:
+    """List the settlements that came under the ground of a tier, or left it, between two days.
+
+    Parameters
+    ----------
+    before, after
+        Ground of the tier on both days, the whole maps and not a sector of them: (multi)polygons in
+        OGC:CRS84.
+    settlements
+        Columns id, name, lon, lat, population, quality ("A" to "C", of the coordinates).
+    within
+        Only settlements whose point lies in this polygon, such as a sector's; None for all.
+    positional_error_m
+        How far off the source's lines may be.
+    radius_km
+        Radius of the discs in km; by default by population (`disc_radius_km`).
+
+    Returns
+    -------
+    pandas.DataFrame
+        The largest first: id, name, population, share_before, share_after, change ("came under" or
+        "left": more than half of the disc did), distance_km (of the point from the line of
+        `after`, NaN where there is none), confidence. It is "high" where the coordinates are of
+        quality A, the settlement lies all on one side on both days, and its point is farther from
+        the line than this may be off; "low" where the coordinates are of quality C or the point is
+        nearer; else "medium".
+    """
+    places = settlements
+    if within is not None:
+        inside = shapely.contains_xy(within, places["lon"], places["lat"])
+        places = places[inside]
+    discs = _discs(places, radius_km)
+    was, now = _shares(before, discs), _shares(after, discs)
+    came, left = (was <= HALF) & (now > HALF), (was > HALF) & (now <= HALF)
+    at = np.flatnonzero(came | left)
+    places, was, now = places.iloc[at], was[at], now[at]
+    distance = _distance_km(places, after)
+    table = places[["id", "name", "population"]].assign(
+        share_before=was,
+        share_after=now,
+        change=np.where(came[at], "came under", "left"),
+        distance_km=distance,
+        confidence=_confidence(places["quality"], was, now, distance * 1000 < positional_error_m),
+    )
+    return table.sort_values(["population", "name"], ascending=[False, True], ignore_index=True)
+
+
+def _confidence(
+    quality: pd.Series, was: FloatArray, now: FloatArray, near: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.str_]:
+    low = (quality == "C").to_numpy() | near
+    clear = np.maximum(np.minimum(was, 1 - was), np.minimum(now, 1 - now)) <= OUTSIDE_SHARE
+    high = (quality == "A").to_numpy() & clear
+    return np.select([low, high], ["low", "high"], "medium")
+
+
+def _discs(settlements: pd.DataFrame, radius_km: float | None) -> Geometries:
+    """Discs on the ground, as polygons of `_CORNERS` corners in OGC:CRS84."""
+    lon, lat = settlements["lon"].to_numpy(float), settlements["lat"].to_numpy(float)
+    size = np.full(len(lon), radius_km or np.nan)
+    if radius_km is None:
+        size = disc_radius_km(settlements["population"])
+    angle = np.linspace(0, 2 * np.pi, _CORNERS, endpoint=False)
+    circle = np.column_stack([np.cos(angle), np.sin(angle)])
+    degrees = 1000 * size[:, None] / metres_per_degree(lat)
+    corners = np.stack([lon, lat], axis=1)[:, None, :] + degrees[:, None, :] * circle
+    discs: Geometries = shapely.polygons(corners)
+    return discs
+
+
+def _shares(ground: BaseGeometry, discs: Geometries) -> FloatArray:
+    """Share of each disc inside the ground."""
+    shapely.prepare(ground)
+    share: FloatArray = shapely.contains_properly(ground, discs).astype(np.float64)
+    cut = np.flatnonzero((share == 0) & shapely.intersects(ground, discs))
+    if len(cut):
+        inside = shapely.intersection(discs[cut], ground)
+        share[cut] = np.minimum(area_km2(inside) / area_km2(discs[cut]), 1)
+    return share
+
+
+def _distance_km(places: pd.DataFrame, ground: BaseGeometry) -> FloatArray:
+    """Distance of each point from the edge of the ground, on the plane at its own latitude."""
+    points = shapely.points(places["lon"], places["lat"])
+    if ground.is_empty or not len(points):
+        return np.full(len(points), np.nan)
+    line = ground.boundary
+    scale = metres_per_degree(places["lat"].to_numpy(float)) / 1000
+    return np.array(
+        [
+            shapely.distance(
+                shapely.transform(line, lambda xy, s=s: xy * s),
+                shapely.transform(point, lambda xy, s=s: xy * s),
+            )
+            for point, s in zip(points, scale, strict=True)
+        ]
+    )
