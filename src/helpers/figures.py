@@ -1,0 +1,231 @@
+"""One picture in its renditions: drawn, checked, turned into bytes, saved beside its description.
+
+The bytes depend on what is drawn alone: the same in every process, on every day, in every time zone
+and with any ``matplotlibrc``, for one version of matplotlib.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+from PIL import Image
+
+from helpers.errors import ParameterError
+from helpers.files import write_atomic
+from helpers.style import COLOURS, THEMES, Theme, style
+
+# Width at which JupyterLab shows a figure, CSS pixels.
+_SHOWN_PX = 900
+
+_PALETTE = 256
+_THEME_COLOURS = tuple(sorted({int(colour[1:], 16) for colour in COLOURS.values()}))
+# Colours that are compared with the palette at once: a photograph has a hundred thousand.
+_BLOCK = 4096
+# A hundredth of a point is a fiftieth of a pixel: more digits only make an SVG heavy.
+_PATH_DATA = re.compile(rb' d="[^"]+"')
+_DIGITS = re.compile(rb"(\.\d\d)\d+")
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+@dataclass(frozen=True)
+class FigureSet:
+    """A figure, ready to be shown and saved.
+
+    Attributes
+    ----------
+    name
+        Lower-case words joined by hyphens: the stem of its files.
+    alt, caption
+        What is to be seen, for those who do not see it; what stands below it.
+    png, svg
+        Rendition ("wide", "phone") to the bytes of the file.
+    size
+        Rendition to width and height of the PNG in pixels.
+    """
+
+    name: str
+    alt: str
+    caption: str
+    png: Mapping[str, bytes]
+    svg: Mapping[str, bytes]
+    size: Mapping[str, tuple[int, int]]
+
+    def __repr__(self) -> str:
+        return f"<Figure {self.name}: {self.alt}>"
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
+        data = {
+            "image/png": base64.b64encode(self.png["wide"]).decode(),
+            "text/plain": repr(self),
+        }
+        return data, {
+            "image/png": {"width": _SHOWN_PX, "alt": self.alt},
+            "frontline": {"figure": self.name},
+        }
+
+    def save(self, folder: Path) -> list[Path]:
+        """Write the renditions and their description.
+
+        Parameters
+        ----------
+        folder
+            Where to; it is made.
+
+        Returns
+        -------
+        list of pathlib.Path
+            ``<name>-wide.png``, ``<name>-wide.svg``, the same for the phone, and ``<name>.json``,
+            which is written last and has alt text, caption, and for each rendition its size in
+            pixels and the SHA-256 of its files.
+        """
+        contents = {
+            f"{self.name}-{rendition}.{kind}": data
+            for rendition in self.png
+            for kind, data in (("png", self.png[rendition]), ("svg", self.svg[rendition]))
+        }
+        record = {
+            "name": self.name,
+            "alt": self.alt,
+            "caption": self.caption,
+            "renditions": {
+                rendition: {
+                    "width": width,
+                    "height": height,
+                    "png_sha256": hashlib.sha256(self.png[rendition]).hexdigest(),
+                    "svg_sha256": hashlib.sha256(self.svg[rendition]).hexdigest(),
+                }
+                for rendition, (width, height) in self.size.items()
+            },
+        }
+        contents[f"{self.name}.json"] = (
+            json.dumps(record, ensure_ascii=False, indent=1) + "\n"
+        ).encode()
+        for file, data in contents.items():
+            write_atomic(folder / file, data)
+        return [folder / file for file in contents]
+
+
+def render(draw: Callable[[Theme], Figure], *, name: str, alt: str, caption: str = "") -> FigureSet:
+    """Draw a figure in all renditions.
+
+    Parameters
+    ----------
+    draw
+        Makes the figure of one rendition; called inside `helpers.style.style`.
+    name
+        Lower-case words joined by hyphens, such as ``"map-toretsk"``.
+    alt, caption
+        Alternative text (not empty), and caption.
+
+    Returns
+    -------
+    FigureSet
+        The bytes of all renditions.
+
+    Raises
+    ------
+    ParameterError
+        If the name cannot be a file's, the alternative text is empty, or a source line is missing
+        on the figure.
+    """
+    if not _NAME.fullmatch(name):
+        raise ParameterError(
+            f"{name!r} cannot name a figure. Use lower-case letters, digits and hyphens, such as "
+            "'map-toretsk'."
+        )
+    if not alt.strip():
+        raise ParameterError(f"Figure {name!r} has no alternative text. Give `alt`.")
+    png, svg, size = {}, {}, {}
+    with style():
+        for theme in THEMES.values():
+            figure = draw(theme)
+            _check_source(figure, name)
+            _unique_ids(figure)
+            png[theme.name], size[theme.name] = _png(figure)
+            svg[theme.name] = _svg(figure, alt)
+    return FigureSet(name, alt, caption, png, svg, size)
+
+
+def _check_source(figure: Figure, name: str) -> None:
+    sources = figure.findobj(lambda artist: artist.get_gid() == "source")
+    if not any(getattr(artist, "get_text", str)() for artist in sources):
+        raise ParameterError(
+            f"Figure {name!r} names no source. Draw one with `helpers.style.source_line`."
+        )
+
+
+def _unique_ids(figure: Figure) -> None:
+    """Number the artists that share a role, as ids of an SVG may not repeat: ``place.1``."""
+    artists = [artist for artist in figure.findobj() if artist.get_gid()]
+    shared = Counter(artist.get_gid() for artist in artists)
+    seen: Counter[str | None] = Counter()
+    for artist in artists:
+        role = artist.get_gid()
+        if shared[role] > 1:
+            seen[role] += 1
+            artist.set_gid(f"{role}.{seen[role]}")
+
+
+def _png(figure: Figure) -> tuple[bytes, tuple[int, int]]:
+    canvas: Any = figure.canvas
+    canvas.draw()
+    rgb = np.asarray(canvas.buffer_rgba())[..., :3]
+    indices, palette = _to_palette(rgb)
+    image = Image.fromarray(indices)
+    image.putpalette(palette.tobytes())
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=9)
+    height, width = indices.shape
+    return buffer.getvalue(), (width, height)
+
+
+def _to_palette(
+    rgb: npt.NDArray[np.uint8],
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Reduce an image to 256 colours: the theme's, the most frequent, others to their nearest.
+
+    The colours of the areas stay exact, and the same in every figure: Pillow's own reductions shift
+    them (white becomes #FCFCFC), and dithering would grain the flat tints.
+    """
+    wide = rgb.reshape(-1, 3).astype(np.uint32)
+    packed = (wide[:, 0] << 16) | (wide[:, 1] << 8) | wide[:, 2]
+    # Most pixels repeat their left neighbour: sorting the runs alone is several times as fast.
+    starts = np.flatnonzero(np.r_[True, packed[1:] != packed[:-1]])
+    lengths = np.diff(np.r_[starts, len(packed)])
+    colours, inverse = np.unique(packed[starts], return_inverse=True)
+    counts = np.bincount(inverse, weights=lengths)
+    # The theme's own colours stay, however little there is of them. `colours` ascend, so a stable
+    # sort by count makes ties repeatable.
+    counts[np.isin(colours, _THEME_COLOURS)] += packed.size
+    kept = np.sort(np.argsort(-counts, kind="stable")[:_PALETTE])
+    parts = np.stack([colours >> 16 & 255, colours >> 8 & 255, colours & 255], axis=1)
+    parts = parts.astype(np.int32)
+    palette = parts[kept]
+    nearest = np.concatenate(
+        [
+            ((block[:, None, :] - palette[None, :, :]) ** 2).sum(axis=2).argmin(axis=1)
+            for block in np.array_split(parts, len(parts) // _BLOCK + 1)
+        ]
+    ).astype(np.uint8)
+    indices = np.repeat(nearest[inverse], lengths).reshape(rgb.shape[:2])
+    return indices, palette.astype(np.uint8)
+
+
+def _svg(figure: Figure, alt: str) -> bytes:
+    buffer = io.BytesIO()
+    # With the hash salt of the style, a null date makes the file repeatable; each alone does not.
+    metadata = {"Date": None, "Creator": "Frontline Notebooks", "Description": alt}
+    figure.savefig(buffer, format="svg", metadata=metadata)
+    return _PATH_DATA.sub(lambda found: _DIGITS.sub(rb"\1", found[0]), buffer.getvalue())

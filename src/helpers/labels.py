@@ -1,0 +1,267 @@
+"""Where the words of a map go: a greedy placer that never overlaps, on plain boxes in pixels.
+
+The first come keeps its place, so the caller's order is the order of importance. A box may not
+touch what is reserved; among the free positions the one with the smallest cost wins, the cost being
+a position's own penalty and what it would cover. The same input gives the same places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+Box = tuple[float, float, float, float]
+
+# Eight positions round a point, best first: where the box's nearest corner or edge lies, as a
+# direction, and how much worse it is than the first. Right of the point is what readers expect
+# (Imhof 1975, Positioning Names on Maps).
+_ROUND = (
+    ((1.0, 0.0), 0.0),
+    ((1.0, 1.0), 1.0),
+    ((1.0, -1.0), 1.2),
+    ((-1.0, 0.0), 1.4),
+    ((-1.0, 1.0), 2.2),
+    ((-1.0, -1.0), 2.4),
+    ((0.0, 1.0), 2.0),
+    ((0.0, -1.0), 2.2),
+)
+
+
+@dataclass(frozen=True)
+class Size:
+    """Width, ascent and descent of a line of text (or of any box), pixels."""
+
+    width: float
+    ascent: float
+    descent: float
+
+    @property
+    def height(self) -> float:
+        """Ascent and descent together."""
+        return self.ascent + self.descent
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A possible position: left end of the baseline, and what is wrong with it."""
+
+    x: float
+    y: float
+    penalty: float = 0.0
+
+    def box(self, size: Size, margin: float = 0.0) -> Box:
+        """Ground that a text of this size covers here: x0, y0, x1, y1."""
+        return (
+            self.x - margin,
+            self.y - size.descent - margin,
+            self.x + size.width + margin,
+            self.y + size.ascent + margin,
+        )
+
+
+def around(x: float, y: float, gap: float, size: Size) -> list[Spot]:
+    """Eight positions of a label round a symbol.
+
+    Parameters
+    ----------
+    x, y
+        Centre of the symbol.
+    gap
+        From there to the nearest edge of the text.
+    size
+        Of the text.
+
+    Returns
+    -------
+    list of Spot
+        The customary position first.
+    """
+    spots = []
+    for (across, up), penalty in _ROUND:
+        # A corner position hugs the symbol: its gap is shared between the two directions.
+        reach = gap if 0 in (across, up) else 0.7 * gap
+        left = {1.0: x + reach, 0.0: x - size.width / 2, -1.0: x - reach - size.width}[across]
+        middle = y - (size.ascent - size.descent) / 2
+        bottom = {1.0: y + reach + size.descent, 0.0: middle, -1.0: y - reach - size.ascent}[up]
+        spots.append(Spot(left, bottom, penalty))
+    return spots
+
+
+def ring(x: float, y: float, radii: Sequence[float], size: Size) -> list[Spot]:
+    """Positions of a callout on rings round its anchor, the nearer the better."""
+    spots = []
+    for radius in radii:
+        for turn in np.arange(16) * np.pi / 8:
+            across, up = float(np.cos(turn)), float(np.sin(turn))
+            centre_x = x + across * (radius + size.width / 2)
+            centre_y = y + up * (radius + size.height / 2)
+            spots.append(
+                Spot(
+                    centre_x - size.width / 2,
+                    centre_y - size.height / 2 + size.descent,
+                    radius / 12,
+                )
+            )
+    return spots
+
+
+class Layout:
+    """The state of one map's placing.
+
+    Parameters
+    ----------
+    width, height
+        Of the map, pixels; the origin is its lower left corner.
+    margin
+        Room kept free along the edges, pixels.
+    """
+
+    # Cells of the cost grid, pixels.
+    CELL = 4.0
+
+    def __init__(self, width: float, height: float, *, margin: float = 6.0) -> None:
+        self.width, self.height, self.margin = width, height, margin
+        shape = (int(height // self.CELL) + 1, int(width // self.CELL) + 1)
+        self._heat: FloatArray = np.zeros(shape)
+        self._sums: FloatArray | None = None
+        self._boxes: list[Box] = []
+
+    def cell_centres(self) -> tuple[FloatArray, FloatArray]:
+        """X and y of the cost grid's cells, shape ``(rows, columns)``."""
+        rows, columns = self._heat.shape
+        x, y = np.meshgrid(np.arange(columns) + 0.5, np.arange(rows) + 0.5)
+        return x * self.CELL, y * self.CELL
+
+    def heat_cells(self, cells: npt.NDArray[np.bool_], cost: float) -> None:
+        """Make covering these cells of the grid cost something (a cell, not a pixel)."""
+        self._heat += cost * cells
+        self._sums = None
+
+    def heat_points(self, xy: FloatArray, cost: float) -> None:
+        """Make covering the cells under these points, shape ``(n, 2)``, cost something."""
+        index = (xy // self.CELL).astype(int)
+        rows, columns = self._heat.shape
+        inside = (index >= 0).all(axis=1) & (index[:, 0] < columns) & (index[:, 1] < rows)
+        hit = np.zeros(self._heat.shape, dtype=bool)
+        hit[index[inside, 1], index[inside, 0]] = True
+        self.heat_cells(hit, cost)
+
+    def spots_within(
+        self, cells: npt.NDArray[np.bool_], size: Size, *, pull: float = 0.05, step: int = 3
+    ) -> list[Spot]:
+        """Positions at which a text lies wholly in some ground.
+
+        Parameters
+        ----------
+        cells
+            The ground, on the cost grid.
+        size
+            Of the text.
+        pull
+            Penalty for each pixel away from the middle of the ground.
+        step
+            Distance of two positions, cells.
+
+        Returns
+        -------
+        list of Spot
+            Empty if the text does not fit.
+        """
+        across, up = (int(-(-length // self.CELL)) + 1 for length in (size.width, size.height))
+        rows, columns = cells.shape
+        if not cells.any() or up > rows or across > columns:
+            return []
+        sums = np.pad(cells.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+        covered = sums[up:, across:] - sums[:-up, across:] - sums[up:, :-across]
+        fits = (covered + sums[:-up, :-across]) == up * across
+        where_y, where_x = np.nonzero(fits[::step, ::step])
+        x = where_x * step * self.CELL + self.CELL / 2
+        y = where_y * step * self.CELL + self.CELL / 2 + size.descent
+        middle_y, middle_x = (np.median(v) * self.CELL for v in np.nonzero(cells))
+        away = np.hypot(x + size.width / 2 - middle_x, y + size.height / 2 - middle_y)
+        return [
+            Spot(float(a), float(b), float(c)) for a, b, c in zip(x, y, pull * away, strict=True)
+        ]
+
+    def cost(self, box: Box) -> float:
+        """What a box would cover, added up over the cells of the grid."""
+        if self._sums is None:
+            self._sums = np.pad(self._heat.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+        rows, columns = self._heat.shape
+        x0, x1 = (min(max(int(v // self.CELL), 0), columns) for v in (box[0], box[2] + self.CELL))
+        y0, y1 = (min(max(int(v // self.CELL), 0), rows) for v in (box[1], box[3] + self.CELL))
+        sums = self._sums
+        return float(sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0])
+
+    def is_free(self, box: Box) -> bool:
+        """Whether a box lies on the map and touches nothing that is reserved."""
+        x0, y0, x1, y1 = box
+        m = self.margin
+        if x0 < m or y0 < m or x1 > self.width - m or y1 > self.height - m:
+            return False
+        return not any(x0 < b[2] and b[0] < x1 and y0 < b[3] and b[1] < y1 for b in self._boxes)
+
+    def reserve(self, box: Box) -> None:
+        """Keep everything that comes later off a box."""
+        self._boxes.append(box)
+
+    def reserve_line(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Keep everything that comes later off a thin line."""
+        for x, y in _steps(start, end, 6.0):
+            self.reserve((x - 3, y - 3, x + 3, y + 3))
+
+    def line_is_free(self, start: tuple[float, float], end: tuple[float, float]) -> bool:
+        """Whether a thin line touches nothing that is reserved."""
+        return not any(
+            b[0] < x < b[2] and b[1] < y < b[3]
+            for x, y in _steps(start, end, 3.0)
+            for b in self._boxes
+        )
+
+    def best(self, spots: Iterable[Spot], size: Size, *, margin: float = 2.0) -> Spot | None:
+        """Choose the cheapest free position.
+
+        Parameters
+        ----------
+        spots
+            The possible positions; of two equally good ones the first wins.
+        size
+            Of the text.
+        margin
+            Air round it, pixels.
+
+        Returns
+        -------
+        Spot or None
+            None if no position is free. Nothing is reserved.
+        """
+        chosen, least = None, np.inf
+        for spot in spots:
+            if spot.penalty >= least or not self.is_free(spot.box(size, margin)):
+                continue
+            total = spot.penalty + self.cost(spot.box(size))
+            if total < least:
+                chosen, least = spot, total
+        return chosen
+
+    def place(self, spots: Iterable[Spot], size: Size, *, margin: float = 2.0) -> Spot | None:
+        """Choose the cheapest free position (see `best`) and reserve it."""
+        spot = self.best(spots, size, margin=margin)
+        if spot is not None:
+            self.reserve(spot.box(size, margin))
+        return spot
+
+
+def _steps(
+    start: tuple[float, float], end: tuple[float, float], step: float
+) -> list[tuple[float, float]]:
+    count = max(int(np.hypot(end[0] - start[0], end[1] - start[1]) / step), 1)
+    shares = np.linspace(0, 1, count + 1)
+    return [
+        (float(start[0] + s * (end[0] - start[0])), float(start[1] + s * (end[1] - start[1])))
+        for s in shares
+    ]

@@ -1,0 +1,813 @@
+"""The map of a sector: what is held, what changed and where; drawn, never read.
+
+The frame of the map is the sector, so what is shown is what was measured. All words but the names
+of places and of the map's own parts are given. Every artist's gid is its role.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import shapely
+from matplotlib.figure import Figure
+from matplotlib.patches import Polygon, Rectangle
+from shapely.geometry.base import BaseGeometry
+
+from helpers.basemap import OFFLINE, Basemap
+from helpers.faces import Faces, Spread, View, beyond_border, faces, spreads
+from helpers.findings import NBSP, km2, number, step_km2
+from helpers.furniture import (
+    draw_graticule,
+    draw_locator,
+    draw_scale,
+    label_graticule,
+    reserve_locator,
+)
+from helpers.labels import Box, Size, Spot, around, ring
+from helpers.schema import INVERTED_TIERS
+from helpers.sheet import KeyEntry, Look, Sheet, draw_area, draw_line, open_sheet
+from helpers.style import COLOURS, FontRole, Theme, halo, line_height_in, wrap
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+    from helpers.changes import SectorChange
+    from helpers.reference import Sector
+
+# What covering a cell of the map costs a label.
+_HEAT_LINE = 0.8
+_HEAT_THEN = 0.35
+_HEAT_BORDER = 0.4
+_HEAT_CHANGE = 0.15
+_HEAT_PLACE = 1.5
+
+# Ranks of settlements: 1 city, 2 large town, 3 town, 4 village. Marker size in points.
+_MARKER_PT: Mapping[int, float] = MappingProxyType({1: 5.2, 2: 5.0, 3: 4.2, 4: 3.4})
+# So much of the room for names may go to settlements that changed hands.
+_CHANGED_SHARE = 0.45
+# How fast a settlement's interest falls with its distance from the news, as a share of the frame.
+_INTEREST = 0.12
+# How solid areas are drawn over a picture.
+_OVER_PICTURE = 0.6
+# How far the lines of the oblasts may be off, metres: along the state border they are left out.
+_OBLAST_ERROR_M = 7000.0
+# Pointers to towns beyond the frame reach so far, km.
+_POINTER_KM = 60.0
+
+
+@dataclass(frozen=True)
+class MapText:
+    """The words around a map.
+
+    Attributes
+    ----------
+    title, subtitle
+        The finding, and the sentence below it.
+    notes
+        Caveats for the foot.
+    sources
+        The source line.
+    key
+        Label of each role that the key may show: "held", "gained", "lost", "claimed", "line_now",
+        "line_then", "newly_inside", "newly_outside" (`helpers.findings.key_labels`). A role that is
+        not drawn, or has no label, is left out.
+    """
+
+    title: str
+    subtitle: str
+    notes: Sequence[str]
+    sources: str
+    key: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BaseLayers:
+    """What lies under the news.
+
+    Attributes
+    ----------
+    border
+        State border, lines in OGC:CRS84.
+    ukraine
+        Outline of Ukraine, OGC:CRS84.
+    countries, oblasts
+        Context, OGC:CRS84.
+    picture
+        A basemap picture, or `helpers.basemap.OFFLINE`.
+    """
+
+    border: BaseGeometry
+    ukraine: BaseGeometry
+    countries: gpd.GeoDataFrame
+    oblasts: gpd.GeoDataFrame
+    picture: Basemap = OFFLINE
+
+
+@dataclass(frozen=True)
+class Places:
+    """Settlements of the map and its surroundings.
+
+    Attributes
+    ----------
+    table
+        Columns id, name, lon, lat, population, rank (1 city to 4 village).
+    newly, left
+        Ids of those that came under Russian-held ground, and of those that left it (where the tier
+        is Ukrainian-held ground: that left it, and that came under it).
+    """
+
+    table: pd.DataFrame
+    newly: frozenset[str] = frozenset()
+    left: frozenset[str] = frozenset()
+
+
+def sector_map(
+    change: SectorChange,
+    *,
+    base: BaseLayers,
+    places: Places,
+    text: MapText,
+    theme: Theme,
+    claimed: BaseGeometry | None = None,
+) -> Figure:
+    """Draw what changed in a sector.
+
+    Parameters
+    ----------
+    change
+        The measured change. Where its tier is inverted, the ground drawn is Ukrainian-held.
+    base
+        What lies under it.
+    places
+        Settlements.
+    text
+        The words around it.
+    theme
+        The rendition.
+    claimed
+        Ground that is claimed but not assessed, OGC:CRS84; drawn in a pattern of its own.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Draw and save it inside `helpers.style.style`.
+    """
+    view = View(change.sector, theme.body_in * theme.dpi)
+    ground = _Base.of(base, view)
+    drawn = faces(change, view, ground.border, ground.abroad)
+    claims = _claims(claimed, drawn, view)
+    named = _known(places, view)
+    inverted = change.tier in INVERTED_TIERS
+    key = _key((drawn, claims), named, text.key, theme, inverted=inverted)
+    foot = [*text.notes, base.picture.note, f"{text.sources} {base.picture.attribution}".strip()]
+    sheet = open_sheet(view, theme, (text.title, text.subtitle), key, foot)
+    _draw_base(sheet, ground, base.picture)
+    solid = 1.0 if base.picture.image is None else _OVER_PICTURE
+    _draw_change(sheet, drawn, claims, inverted=inverted, solid=solid)
+    numbers = _numbers(change, view, theme)
+    _furnish(sheet, base, ground, _News(drawn, named, numbers, _sides(change, drawn, ground, view)))
+    return sheet.figure
+
+
+def no_data_map(
+    sector: Sector, message: str, *, base: BaseLayers, places: Places, text: MapText, theme: Theme
+) -> Figure:
+    """Draw a sector of which nothing is known on a day: the base map and a plain statement.
+
+    Parameters
+    ----------
+    sector
+        The sector.
+    message
+        The statement on the map.
+    base, places, text, theme
+        As for `sector_map`; the key stays empty.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Draw and save it inside `helpers.style.style`.
+    """
+    view = View(sector, theme.body_in * theme.dpi)
+    ground = _Base.of(base, view)
+    foot = [*text.notes, base.picture.note, f"{text.sources} {base.picture.attribution}".strip()]
+    sheet = open_sheet(view, theme, (text.title, text.subtitle), (), foot)
+    _draw_base(sheet, ground, base.picture)
+    _state(sheet, message)
+    nothing, no_line = shapely.MultiPolygon(), shapely.MultiLineString()
+    drawn = Faces(nothing, nothing, nothing, no_line, no_line)
+    countries = _countries(ground, nothing)
+    _furnish(sheet, base, ground, _News(drawn, _known(Places(places.table), view), (), countries))
+    return sheet.figure
+
+
+@dataclass(frozen=True)
+class _Base:
+    """Base layers in the frame, metres."""
+
+    border: BaseGeometry
+    home: BaseGeometry
+    abroad: BaseGeometry
+    oblasts: Mapping[str, BaseGeometry]
+    oblast_lines: BaseGeometry
+
+    @classmethod
+    def of(cls, base: BaseLayers, view: View) -> _Base:
+        border = _near(base.border, view)
+        abroad = beyond_border(view, border, _near(base.ukraine, view))
+        oblasts = _oblast_grounds(base.oblasts, view)
+        lines = _oblast_lines(oblasts, view, border)
+        return cls(border, view.frame.difference(abroad), abroad, oblasts, lines)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """Some ground, metres, and what it is called."""
+
+    text: str
+    ground: BaseGeometry
+    country: bool = False
+
+
+@dataclass(frozen=True)
+class _News:
+    """What is to be named on a map."""
+
+    drawn: Faces
+    named: pd.DataFrame
+    numbers: Sequence[tuple[Spread, str]]
+    sides: Sequence[_Side]
+
+
+def _furnish(sheet: Sheet, base: BaseLayers, ground: _Base, news: _News) -> None:
+    """Put words and furniture on the map, the most important first."""
+    _heat(sheet, news.drawn, ground.border, news.named)
+    locator = reserve_locator(sheet)
+    draw_scale(sheet)
+    grid = draw_graticule(sheet)
+    _draw_names(sheet, news.drawn, news.named, news.numbers)
+    _name_sides(sheet, news.sides)
+    _name_oblasts(sheet, ground)
+    label_graticule(sheet, grid)
+    draw_locator(sheet, locator, base.ukraine, base.countries)
+
+
+def _state(sheet: Sheet, message: str) -> None:
+    """Write a statement on a panel in the middle of the map."""
+    look = Look("label_medium", sheet.theme.sub, halo=0.0)
+    lines = wrap(message, look.role, look.size, sheet.theme, width_in=0.6 * sheet.theme.body_in)
+    sizes = [sheet.size(line, look) for line in lines]
+    step = line_height_in(look.size) * sheet.theme.dpi
+    width = max(size.width for size in sizes) + 2 * step
+    height = step * (len(lines) + 1)
+    x, y = (sheet.layout.width - width) / 2, (sheet.layout.height - height) / 2
+    sheet.layout.reserve((x, y, x + width, y + height))
+    sheet.ax.add_artist(
+        Rectangle(
+            sheet.metres(x, y),
+            width * sheet.view.m_per_px,
+            height * sheet.view.m_per_px,
+            facecolor=COLOURS["paper"],
+            edgecolor=COLOURS["grid"],
+            linewidth=0.8,
+            gid="statement-panel",
+            zorder=10,
+        )
+    )
+    for row, (line, size) in enumerate(zip(lines, sizes, strict=True)):
+        top = y + height - step / 2 - row * step
+        spot = Spot((sheet.layout.width - size.width) / 2, top - 0.75 * step)
+        sheet.write(line, spot, look, "statement")
+
+
+# Ground and lines ---------------------------------------------------------------------------
+
+
+def _near(geometry: BaseGeometry, view: View) -> BaseGeometry:
+    """What of a base layer can matter to the frame, in metres."""
+    return view.project(shapely.clip_by_rect(geometry, *_window(view)))
+
+
+def _window(view: View) -> tuple[float, float, float, float]:
+    west, south, east, north = view.sector.polygon.bounds
+    return west - 0.3, south - 0.2, east + 0.3, north + 0.2
+
+
+def _claims(claimed: BaseGeometry | None, drawn: Faces, view: View) -> BaseGeometry:
+    """Claimed ground that is not drawn as anything else, metres."""
+    if claimed is None:
+        return shapely.MultiPolygon()
+    assessed = shapely.union_all([drawn.held, drawn.gained, drawn.lost])
+    rest = view.project(claimed).intersection(view.ground).difference(assessed)
+    # Slivers along the assessed ground are two drawings of one edge.
+    opened = rest.buffer(-view.m_per_px).buffer(view.m_per_px)
+    return opened.simplify(view.m_per_px / 2)
+
+
+def _draw_base(sheet: Sheet, ground: _Base, picture: Basemap) -> None:
+    """Draw the ground beyond the state border, the border, and the lines between oblasts."""
+    ax, view = sheet.ax, sheet.view
+    if picture.image is None:
+        draw_area(ax, ground.abroad, "abroad", facecolor=COLOURS["land_abroad"], zorder=1)
+    else:
+        x0, y0, x1, y1 = view.bounds_m
+        ax.imshow(picture.image, extent=(x0, x1, y0, y1), aspect="auto", gid="basemap", zorder=0.5)
+    draw_line(
+        ax,
+        ground.oblast_lines,
+        "oblast",
+        edgecolor=COLOURS["oblast"],
+        linewidth=0.9,
+        linestyle=(0, (2.2, 1.6)),
+        zorder=5,
+    )
+    width = 0.95 * sheet.theme.lw
+    draw_line(
+        ax,
+        ground.border.intersection(view.frame),
+        "border",
+        edgecolor=COLOURS["border"],
+        linewidth=width,
+        zorder=6,
+        path_effects=halo(width + 1.8),
+    )
+
+
+def _oblast_grounds(oblasts: gpd.GeoDataFrame, view: View) -> dict[str, BaseGeometry]:
+    """Oblasts as far as they lie in the frame, metres, by name."""
+    window = shapely.box(*_window(view))
+    near = oblasts[shapely.intersects(oblasts.geometry.to_numpy(), window)]
+    return {
+        str(name): view.project(ground.intersection(window)).intersection(view.frame)
+        for name, ground in zip(near["name"], near.geometry, strict=True)
+    }
+
+
+def _oblast_lines(
+    grounds: Mapping[str, BaseGeometry], view: View, border: BaseGeometry
+) -> BaseGeometry:
+    """Lines between oblasts; those along the state border are drawn from a better source."""
+    lines = shapely.union_all([shapely.boundary(ground) for ground in grounds.values()])
+    lines = lines.difference(view.frame.boundary.buffer(2 * view.m_per_px))
+    near = border.simplify(_OBLAST_ERROR_M / 10).buffer(_OBLAST_ERROR_M, quad_segs=2)
+    return lines.difference(near)
+
+
+def _fills(*, inverted: bool) -> dict[str, dict[str, Any]]:
+    """How the areas of the map and of its key are filled, by role."""
+    return {
+        "held": {"facecolor": COLOURS["ukrainian_held" if inverted else "held"]},
+        "gained": {"facecolor": COLOURS["gained"]},
+        "lost": {
+            "facecolor": COLOURS["lost"],
+            "hatch": "//////",
+            "hatchcolor": COLOURS["paper"],
+            "hatch_linewidth": 1.0,
+        },
+        "claimed": {
+            "facecolor": "none",
+            "hatch": "\\\\\\\\",
+            "hatchcolor": COLOURS["claimed"],
+            "hatch_linewidth": 1.0,
+        },
+    }
+
+
+def _lines(theme: Theme) -> dict[str, dict[str, Any]]:
+    """How the lines of the map and of its key are drawn, by role."""
+    return {
+        "line_now": {"color": COLOURS["line"], "linewidth": theme.lw},
+        "line_then": {
+            "color": COLOURS["line_then"],
+            "linewidth": 0.62 * theme.lw,
+            "linestyle": (0, (3.2, 2.0)),
+        },
+    }
+
+
+def _draw_change(
+    sheet: Sheet, drawn: Faces, claims: BaseGeometry, *, inverted: bool, solid: float
+) -> None:
+    ax, fills, lines = sheet.ax, _fills(inverted=inverted), _lines(sheet.theme)
+    draw_area(ax, drawn.held, "held", **fills["held"], alpha=solid, zorder=2)
+    edge = {"edgecolor": COLOURS["claimed"], "linewidth": 1.0}
+    draw_area(ax, claims, "claimed", **fills["claimed"], **edge, zorder=2.8)
+    draw_area(ax, drawn.gained, "gained", **fills["gained"], alpha=solid, zorder=3)
+    draw_area(ax, drawn.lost, "lost", **fills["lost"], zorder=3)
+    for role, geometry, zorder in (
+        ("line_then", drawn.line_then, 7),
+        ("line_now", drawn.line_now, 8),
+    ):
+        look = dict(lines[role])
+        look["edgecolor"] = look.pop("color")
+        casing = halo(sheet.theme.lw + 2.0, COLOURS["casing"]) if role == "line_now" else None
+        cap = "round" if role == "line_now" else "butt"
+        draw_line(ax, geometry, role, zorder=zorder, path_effects=casing, capstyle=cap, **look)
+    if (veil := _veil(sheet.view)) is not None:
+        draw_area(ax, veil, "veil", facecolor=COLOURS["paper"], alpha=0.6, zorder=8.5)
+
+
+def _veil(view: View) -> BaseGeometry | None:
+    """Ground of the frame that is not part of the sector, where this is no rectangle."""
+    if view.ground.equals(view.frame):
+        return None
+    return view.frame.difference(view.ground)
+
+
+def _heat(sheet: Sheet, drawn: Faces, border: BaseGeometry, named: pd.DataFrame) -> None:
+    """Tell the layout where the news is."""
+    layout, view = sheet.layout, sheet.view
+    for lines, cost in (
+        (drawn.line_now, _HEAT_LINE),
+        (drawn.line_then, _HEAT_THEN),
+        (border, _HEAT_BORDER),
+    ):
+        dense = shapely.segmentize(lines, 2 * view.m_per_px)
+        layout.heat_points(view.to_px(shapely.get_coordinates(dense)), cost)
+    layout.heat_cells(sheet.cells(drawn.gained) | sheet.cells(drawn.lost), _HEAT_CHANGE)
+    towns = named[(named["rank"] <= 2) | named["changed"].ne("") | named["namesake"]]
+    layout.heat_points(towns[["x", "y"]].to_numpy(float), _HEAT_PLACE)
+
+
+# The key ------------------------------------------------------------------------------------
+
+
+def _key(
+    grounds: tuple[Faces, BaseGeometry],
+    named: pd.DataFrame,
+    labels: Mapping[str, str],
+    theme: Theme,
+    *,
+    inverted: bool,
+) -> list[KeyEntry]:
+    """Entries for what is drawn, in the order of reading."""
+    drawn, claims = grounds
+    shown = {
+        "held": drawn.held,
+        "gained": drawn.gained,
+        "lost": drawn.lost,
+        "claimed": claims,
+        "line_now": drawn.line_now,
+        "line_then": drawn.line_then,
+    }
+    outline = {"edgecolor": COLOURS["held_edge"], "linewidth": 0.5}
+    looks: dict[str, dict[str, Any]] = {
+        role: fill | outline for role, fill in _fills(inverted=inverted).items()
+    }
+    looks |= _lines(theme)
+    entries = [
+        KeyEntry(role, labels[role], looks[role])
+        for role, ground in shown.items()
+        if role in labels and not ground.is_empty
+    ]
+    marker = {"marker": "o", "markersize": 5.0, "markeredgewidth": 1.4}
+    for role, kind, colour in (
+        ("newly_inside", "newly", "gained_text"),
+        ("newly_outside", "left", "lost_text"),
+    ):
+        if role in labels and named["changed"].eq(kind).any():
+            look = marker | {"color": COLOURS["paper"], "markeredgecolor": COLOURS[colour]}
+            entries.append(KeyEntry(role, labels[role], look))
+    return entries
+
+
+# Settlements --------------------------------------------------------------------------------
+
+
+def _known(places: Places, view: View) -> pd.DataFrame:
+    """Settlements with their place in the frame (pixels) and what happened to them."""
+    table = places.table.reset_index(drop=True)
+    xy = view.pixels(table["lon"], table["lat"])
+    ids = table["id"].astype(str)
+    changed = np.select([ids.isin(places.newly), ids.isin(places.left)], ["newly", "left"], "")
+    return pd.DataFrame(
+        {
+            "name": table["name"],
+            "x": xy[:, 0],
+            "y": xy[:, 1],
+            "population": table["population"].fillna(0).astype(float),
+            "rank": table["rank"].astype(int),
+            "changed": changed,
+            "namesake": table["name"].eq(view.sector.name),
+        }
+    )
+
+
+def _inside(named: pd.DataFrame, view: View) -> pd.Series[bool]:
+    across = named["x"].between(0, view.width_px)
+    return across & named["y"].between(0, view.height_px)
+
+
+def _interest(named: pd.DataFrame, drawn: Faces, view: View) -> npt.NDArray[np.float64]:
+    """How much a reader wants a settlement on the map: size, and closeness to the news."""
+    size = np.log10(np.maximum(named["population"].to_numpy(float), 100.0))
+    size += 5 - named["rank"].to_numpy(float)
+    news = shapely.union_all([drawn.gained, drawn.lost])
+    if news.is_empty:
+        news = drawn.line_now
+    if news.is_empty:
+        return np.asarray(size)
+    x0, y0, x1, _ = view.bounds_m
+    points = shapely.points(x0 + named["x"] * view.m_per_px, y0 + named["y"] * view.m_per_px)
+    away: npt.NDArray[np.float64] = shapely.distance(points, news) / (x1 - x0)
+    interest: npt.NDArray[np.float64] = size + 3.0 * np.exp(-away / _INTEREST)
+    return interest
+
+
+def _draw_names(
+    sheet: Sheet, drawn: Faces, named: pd.DataFrame, numbers: Sequence[tuple[Spread, str]]
+) -> None:
+    """Place settlements, numbers and pointers, the most telling first."""
+    inside = named[_inside(named, sheet.view)].copy()
+    inside["interest"] = _interest(inside, drawn, sheet.view)
+    inside = inside.sort_values(
+        ["namesake", "interest", "name"], ascending=[False, False, True], kind="stable"
+    )
+    news = inside["changed"].ne("")
+    most = int(_CHANGED_SHARE * sheet.theme.max_labels)
+    first = inside[inside["namesake"]]
+    changed = inside[news & ~inside["namesake"]].head(most)
+    cities = inside[~news & ~inside["namesake"] & (inside["rank"] <= 2)]
+    rest = inside[~news & ~inside["namesake"] & (inside["rank"] > 2)]
+    done = sum(_draw_place(sheet, place) for place in _rows(first))
+    for spread, text in numbers:
+        _draw_number(sheet, spread, text)
+    done += sum(_draw_place(sheet, place) for place in _rows(pd.concat([changed, cities])))
+    _draw_pointers(sheet, named)
+    for place in _rows(rest):
+        if done >= sheet.theme.max_labels:
+            break
+        done += _draw_place(sheet, place)
+
+
+def _rows(named: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(k): v for k, v in row.items()} for row in named.to_dict("records")]
+
+
+def _place_look(place: Mapping[str, Any], theme: Theme) -> Look:
+    colour = {"newly": "gained_text", "left": "lost_text", "": "text"}[place["changed"]]
+    if place["namesake"]:
+        return Look("label_strong", theme.label + 2.4, COLOURS[colour], halo=3.0)
+    if place["rank"] <= 2:
+        return Look("label_strong", theme.label + 0.4, COLOURS[colour])
+    role: FontRole = "label_medium" if place["rank"] == 3 or place["changed"] else "label"
+    return Look(role, theme.label, COLOURS[colour])
+
+
+def _draw_place(sheet: Sheet, place: Mapping[str, Any]) -> bool:
+    """Draw a settlement with its name; neither if there is no room for both."""
+    x, y, rank = place["x"], place["y"], place["rank"]
+    look = _place_look(place, sheet.theme)
+    points = _MARKER_PT[2 if place["namesake"] and rank > 2 else rank]
+    radius = points * sheet.theme.dpi / 72 / 2
+    symbol = (x - radius - 1, y - radius - 1, x + radius + 1, y + radius + 1)
+    if not sheet.layout.is_free(symbol):
+        return False
+    size = sheet.size(place["name"], look)
+    margin = 1.0 if place["changed"] or place["namesake"] else 5.0
+    spot = sheet.layout.place(around(x, y, radius + 3.5, size), size, margin=margin)
+    if spot is None:
+        return False
+    sheet.layout.reserve(symbol)
+    sheet.ax.plot(
+        *sheet.metres(x, y),
+        marker="s" if rank == 1 else "o",
+        markersize=points,
+        color=look.colour if rank == 1 else COLOURS["paper"],
+        markeredgecolor=look.colour,
+        markeredgewidth=1.1,
+        linestyle="none",
+        gid="place",
+        zorder=10,
+        path_effects=halo(2.4),
+    )
+    sheet.write(place["name"], spot, look, "place-label")
+    return True
+
+
+# Numbers where the change happened ----------------------------------------------------------
+
+
+def _numbers(change: SectorChange, view: View, theme: Theme) -> list[tuple[Spread, str]]:
+    """The largest changes, each with its area as text.
+
+    A plus is Russian advance. Where the ground drawn is Ukrainian-held a plus would be read as its
+    growth, so there the area stands without a sign and the colour tells.
+    """
+    inverted = change.tier in INVERTED_TIERS
+    step = step_km2(change.net_km2, change.change_error_km2)
+    texts = []
+    for spread in spreads(change.pieces, view, theme.max_labels // 4):
+        signed = spread.area_km2 if spread.kind == "gained" else -spread.area_km2
+        if round(spread.area_km2 / step):
+            area = km2(spread.area_km2, step) if inverted else km2(signed, step, signed=True)
+            texts.append((spread, area))
+    return texts
+
+
+def _draw_number(sheet: Sheet, spread: Spread, text: str) -> None:
+    """Write an area into its ground if it fits there, else beside it with a leader."""
+    gained = spread.kind == "gained"
+    colour = COLOURS["gained_text" if gained else "lost_text"]
+    beside = Look("label_strong", sheet.theme.label + 0.8, colour, 3.0)
+    within = beside
+    if gained:
+        within = Look("label_strong", sheet.theme.label, COLOURS["paper"], 2.0, COLOURS["gained"])
+    size = sheet.size(text, within)
+    spots = sheet.layout.spots_within(sheet.cells(spread.ground), size, step=1)
+    spot = sheet.layout.place(spots, size)
+    if spot:
+        sheet.write(text, spot, within, "number")
+    else:
+        _draw_beside(sheet, spread, text, beside)
+
+
+def _draw_beside(sheet: Sheet, spread: Spread, text: str, look: Look) -> None:
+    largest = max(shapely.get_parts(spread.ground), key=lambda part: part.area)
+    circle = shapely.maximum_inscribed_circle(largest, tolerance=2 * sheet.view.m_per_px)
+    anchor = sheet.view.to_px(shapely.get_coordinates(circle)[:1])[0]
+    at = (float(anchor[0]), float(anchor[1]))
+    size = sheet.size(text, look)
+    radius = circle.length / sheet.view.m_per_px
+    spots = ring(*at, [radius + reach for reach in (12, 26, 44, 66, 92)], size)
+    free = [s for s in spots if sheet.layout.line_is_free(at, _nearest(s.box(size), at))]
+    spot = sheet.layout.place(free, size, margin=3)
+    if spot is None:
+        return
+    end = _nearest(spot.box(size, 2), at)
+    sheet.layout.reserve_line(at, end)
+    sheet.ax.plot(
+        *zip(sheet.metres(*at), sheet.metres(*end), strict=True),
+        color=look.colour,
+        linewidth=0.9,
+        gid="leader",
+        zorder=9,
+        path_effects=halo(2.4),
+    )
+    sheet.write(text, spot, look, "number")
+
+
+def _nearest(box: Box, point: tuple[float, float]) -> tuple[float, float]:
+    """Point of a box nearest to a point."""
+    x0, y0, x1, y1 = box
+    return min(max(point[0], x0), x1), min(max(point[1], y0), y1)
+
+
+# Pointers to what lies beyond the frame -----------------------------------------------------
+
+
+def _draw_pointers(sheet: Sheet, named: pd.DataFrame) -> None:
+    """Say where the next large towns lie: name, distance from the frame's edge, direction."""
+    view = sheet.view
+    x, y = named["x"].clip(0, view.width_px), named["y"].clip(0, view.height_px)
+    away = np.hypot(named["x"] - x, named["y"] - y) * view.m_per_px / 1000
+    table = named.assign(edge_x=x, edge_y=y, km=away)
+    table = table[(away >= 1) & (away <= _POINTER_KM) & (named["rank"] <= 2)]
+    score = np.log10(table["population"].clip(lower=1000)) - table["km"] / 15
+    table = table.assign(score=score).sort_values(["score", "name"], ascending=[False, True])
+    done = 0
+    for town in _rows(table):
+        if done >= max(sheet.theme.max_labels // 6, 3):
+            break
+        done += _draw_pointer(sheet, town)
+
+
+def _draw_pointer(sheet: Sheet, town: Mapping[str, Any]) -> bool:
+    text = f"{town['name']} {number(max(town['km'], 1.0))}{NBSP}km"
+    look = Look("italic", sheet.theme.label, COLOURS["subtle"])
+    words = sheet.size(text, look)
+    arrow = 0.75 * words.ascent
+    size = Size(words.width + 5 + arrow, words.ascent, words.descent)
+    layout, edge_x, edge_y = sheet.layout, town["edge_x"], town["edge_y"]
+    after = town["x"] >= layout.width / 2
+    pad = layout.margin + 4
+    # Along its edge a pointer may give way, at a price: it should stand where the town lies.
+    along_top = 0 < edge_x < layout.width
+    spots = []
+    for shift in (0, 30, -30, 60, -60, 90, -90):
+        x = edge_x + shift * along_top - (size.width - arrow / 2 if after else arrow / 2)
+        y = edge_y + shift * (not along_top) - words.ascent / 2
+        x = min(max(x, pad), layout.width - pad - size.width)
+        y = min(max(y, pad + words.descent), layout.height - pad - words.ascent)
+        spots.append(Spot(x, y, abs(shift) / 20))
+    spot = layout.place(spots, size, margin=4)
+    if spot is None:
+        return False
+    middle = np.array(
+        [spot.x + (size.width - arrow / 2 if after else arrow / 2), spot.y + 0.36 * words.ascent]
+    )
+    _draw_arrow(sheet, middle, np.array([town["x"], town["y"]]) - middle, arrow)
+    sheet.write(text, Spot(spot.x if after else spot.x + arrow + 5, spot.y), look, "pointer")
+    return True
+
+
+def _draw_arrow(
+    sheet: Sheet,
+    middle: npt.NDArray[np.float64],
+    direction: npt.NDArray[np.float64],
+    length: float,
+) -> None:
+    ahead = direction / np.hypot(*direction) * length / 2
+    aside = 0.7 * np.array([-ahead[1], ahead[0]])
+    corners = (middle + ahead, middle - ahead + aside, middle - ahead - aside)
+    sheet.ax.add_artist(
+        Polygon(
+            [sheet.metres(*corner) for corner in corners],
+            facecolor=COLOURS["subtle"],
+            edgecolor="none",
+            gid="pointer-arrow",
+            zorder=11,
+            path_effects=halo(1.6),
+        )
+    )
+
+
+# Names of grounds ---------------------------------------------------------------------------
+
+
+def _countries(ground: _Base, covered: BaseGeometry) -> list[_Side]:
+    if ground.abroad.is_empty or ground.home.is_empty:
+        return []
+    return [
+        _Side("RUSSIA", ground.abroad.difference(covered), country=True),
+        _Side("UKRAINE", ground.home.difference(covered), country=True),
+    ]
+
+
+def _sides(change: SectorChange, drawn: Faces, ground: _Base, view: View) -> list[_Side]:
+    """What the sides are called; of ground that a source is silent about nothing is said."""
+    adjective = change.source.adjective
+    capital = adjective.capitalize()
+    sides = _countries(ground, shapely.union_all([drawn.held, drawn.gained, drawn.lost]))
+    if change.tier in INVERTED_TIERS:
+        return [*sides, _Side(f"{capital} as Ukrainian-held", drawn.held)]
+    free = ground.home.intersection(view.ground)
+    free = free.difference(shapely.union_all([drawn.held, drawn.gained]))
+    return [
+        *sides,
+        _Side(f"Not {adjective} as Russian-controlled", free),
+        _Side(f"{capital} Russian control", drawn.held),
+    ]
+
+
+def _name_sides(sheet: Sheet, sides: Sequence[_Side]) -> None:
+    for side in sides:
+        if side.country:
+            look = Look("label_medium", sheet.theme.label + 1.2, COLOURS["subtle"])
+            _name_ground(sheet, side.ground, (NBSP.join(side.text),), look, "country")
+            continue
+        look = Look("italic", sheet.theme.label + 0.6, COLOURS["subtle"])
+        width = sheet.size(side.text, look).width / sheet.theme.dpi
+        two = wrap(side.text, look.role, look.size, sheet.theme, width_in=0.75 * width)
+        if not _name_ground(sheet, side.ground, (side.text,), look, "side"):
+            _name_ground(sheet, side.ground, two, look, "side")
+
+
+def _name_ground(
+    sheet: Sheet, ground: BaseGeometry, lines: Sequence[str], look: Look, gid: str
+) -> bool:
+    """Write a name into some ground; False if it has no room."""
+    sizes = [sheet.size(line, look) for line in lines]
+    step = line_height_in(look.size) * sheet.theme.dpi
+    block = Size(
+        max(size.width for size in sizes),
+        sizes[0].ascent + step * (len(lines) - 1),
+        sizes[0].descent,
+    )
+    spots = sheet.layout.spots_within(sheet.cells(ground), block)
+    spot = sheet.layout.place(spots, block, margin=12)
+    if spot is None:
+        return False
+    for number_, (line, size) in enumerate(zip(lines, sizes, strict=True)):
+        x = spot.x + (block.width - size.width) / 2
+        sheet.write(line, Spot(x, spot.y + step * (len(lines) - 1 - number_)), look, gid)
+    return True
+
+
+def _name_oblasts(sheet: Sheet, ground: _Base) -> None:
+    """Name the oblasts on both sides of a line between them, near to it."""
+    if ground.oblast_lines.is_empty:
+        return
+    look = Look("label", sheet.theme.small, COLOURS["subtle"])
+    for name, oblast in ground.oblasts.items():
+        size = sheet.size(name, look)
+        spots = sheet.layout.spots_within(sheet.cells(oblast), size, pull=0)
+        if not spots:
+            continue
+        middles = np.array([(s.x + size.width / 2, s.y + size.ascent / 2) for s in spots])
+        points = shapely.points(np.column_stack(sheet.metres(*middles.T)))
+        away = shapely.distance(points, ground.oblast_lines) / sheet.view.m_per_px
+        near = [
+            Spot(spot.x, spot.y, float(distance) / 20)
+            for spot, distance in zip(spots, away, strict=True)
+            if distance < sheet.layout.width / 6
+        ]
+        spot = sheet.layout.place(near, size, margin=10)
+        if spot:
+            sheet.write(name, spot, look, "oblast-label")

@@ -1,0 +1,226 @@
+"""Figures as files: the same bytes everywhere, exact colours, a description beside them."""
+
+import base64
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.patches import Rectangle
+from PIL import Image
+
+from helpers.errors import ParameterError
+from helpers.figures import FigureSet, _to_palette, render
+from helpers.maps import sector_map
+from helpers.style import COLOURS, new_figure, set_height, source_line
+from mapcases import BASE, CASES, places, words
+
+CASE = CASES["both"]
+# A user's settings that would spoil every figure.
+HOSTILE = """
+figure.dpi: 40
+savefig.dpi: 31
+savefig.bbox: tight
+font.family: DejaVu Serif
+font.size: 30
+text.usetex: False
+text.antialiased: False
+lines.linewidth: 9
+patch.linewidth: 7
+axes.facecolor: red
+figure.facecolor: yellow
+svg.hashsalt: other
+svg.fonttype: none
+path.sketch: 2, 30, 2
+hatch.linewidth: 5
+"""
+SCRIPT = """
+import hashlib, sys
+sys.path.insert(0, {tests!r})
+from test_figures import sector
+made = sector()
+for theme in made.png:
+    for data in (made.png[theme], made.svg[theme]):
+        print(hashlib.sha256(data).hexdigest())
+"""
+
+
+def sector():
+    return render(
+        lambda theme: sector_map(
+            CASE, base=BASE, places=places(CASE), text=words(CASE), theme=theme
+        ),
+        name="map-midtown",
+        alt="Map of Midtown.",
+        caption="Midtown & surroundings.",
+    )
+
+
+def plain(theme):
+    figure = new_figure(theme)
+    set_height(figure, theme, 1 + source_line(figure, theme, ["Source: nobody."]))
+    return figure
+
+
+@pytest.fixture(scope="module")
+def figure():
+    return sector()
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"PYTHONHASHSEED": "1", "TZ": "Pacific/Auckland", "LC_ALL": "C"},
+        {"PYTHONHASHSEED": "2", "TZ": "America/Los_Angeles", "MATPLOTLIBRC": "hostile"},
+    ],
+    ids=["elsewhere", "hostile-matplotlibrc"],
+)
+def test_the_same_bytes_in_every_process(figure, environment, tmp_path):
+    (tmp_path / "matplotlibrc").write_text(HOSTILE)
+    if "MATPLOTLIBRC" in environment:
+        environment = environment | {"MATPLOTLIBRC": str(tmp_path / "matplotlibrc")}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(tests=str(Path(__file__).parent))],
+        env=os.environ | environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    here = [
+        hashlib.sha256(data).hexdigest()
+        for theme in figure.png
+        for data in (figure.png[theme], figure.svg[theme])
+    ]
+    assert done.stdout.split() == here
+
+
+def test_the_same_bytes_again(figure):
+    again = sector()
+    assert again.png == figure.png
+    assert again.svg == figure.svg
+
+
+def test_sizes_and_weights(figure):
+    assert {theme: size[0] for theme, size in figure.size.items()} == {"wide": 1200, "phone": 780}
+    for theme, data in figure.png.items():
+        image = Image.open(io.BytesIO(data))
+        assert image.mode == "P"
+        assert image.size == figure.size[theme]
+        # Nothing tells when or by what it was made.
+        assert image.info.keys() <= {"dpi"}
+        assert len(data) < 150_000
+        assert len(figure.svg[theme]) < 700_000
+
+
+def test_theme_colours_are_exact(figure):
+    image = Image.open(io.BytesIO(figure.png["wide"])).convert("RGB")
+    counts = Counter(f"#{r:02X}{g:02X}{b:02X}" for r, g, b in image.get_flattened_data())
+    for role in ("paper", "held", "gained", "lost", "land", "text"):
+        assert counts[COLOURS[role]] > 100, role
+
+
+def test_palette_keeps_rare_theme_colours():
+    # A thousand greys, and four pixels of the theme's ochre.
+    rng = np.random.default_rng(1)
+    pixels = np.repeat(rng.integers(0, 256, (100, 100, 1), dtype=np.uint8), 3, axis=2)
+    pixels[..., 2] = rng.integers(0, 8, (100, 100))
+    ochre = [int(COLOURS["claimed"][i : i + 2], 16) for i in (1, 3, 5)]
+    pixels[0, :4] = ochre
+    indices, palette = _to_palette(pixels)
+    assert palette.shape == (256, 3)
+    assert indices.shape == (100, 100)
+    assert (palette[indices[0, :4]] == ochre).all()
+    # The others go to something near.
+    assert np.abs(palette[indices].astype(int) - pixels).max() < 24
+
+
+def test_palette_of_few_colours_is_lossless():
+    pixels = np.zeros((5, 7, 3), np.uint8)
+    pixels[2] = 255
+    pixels[3, 3] = (1, 2, 3)
+    indices, palette = _to_palette(pixels)
+    assert len(palette) == 3
+    assert (palette[indices] == pixels).all()
+
+
+def test_svg_is_sound(figure):
+    for data in figure.svg.values():
+        root = ET.fromstring(data)
+        ids = [element.get("id") for element in root.iter() if element.get("id")]
+        assert len(ids) == len(set(ids))
+        roles = {name.split(".")[0] for name in ids}
+        assert {"held", "gained", "lost", "line_now", "line_then", "place", "place-label"} <= roles
+        assert {"title", "source", "number", "scale", "north", "locator", "key"} <= roles
+        assert b"Map of Midtown." in data
+        assert b"<dc:date>" not in data
+
+
+def test_notebooks_show_it(figure):
+    data, metadata = figure._repr_mimebundle_(include=None, exclude=None)
+    assert base64.b64decode(data["image/png"]) == figure.png["wide"]
+    assert data["text/plain"] == "<Figure map-midtown: Map of Midtown.>"
+    assert metadata["image/png"] == {"width": 900, "alt": "Map of Midtown."}
+    assert metadata["frontline"] == {"figure": "map-midtown"}
+
+
+def test_saved_files_are_described(figure, tmp_path):
+    written = figure.save(tmp_path / "figures")
+    assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == sorted(
+        path.name for path in written
+    )
+    assert [path.name for path in written] == [
+        "map-midtown-wide.png",
+        "map-midtown-wide.svg",
+        "map-midtown-phone.png",
+        "map-midtown-phone.svg",
+        "map-midtown.json",
+    ]
+    record = json.loads(written[-1].read_text())
+    assert (record["alt"], record["caption"]) == ("Map of Midtown.", "Midtown & surroundings.")
+    for theme, rendition in record["renditions"].items():
+        assert (rendition["width"], rendition["height"]) == figure.size[theme]
+        for kind in ("png", "svg"):
+            data = (tmp_path / "figures" / f"map-midtown-{theme}.{kind}").read_bytes()
+            assert hashlib.sha256(data).hexdigest() == rendition[f"{kind}_sha256"]
+
+
+def test_names_that_are_no_names():
+    for name in ("", "Map", "../map", "map_1", "map--1", "-map", "map.png"):
+        with pytest.raises(ParameterError, match="cannot name a figure"):
+            render(plain, name=name, alt="Something.")
+
+
+def test_a_figure_needs_alternative_text():
+    with pytest.raises(ParameterError, match="no alternative text"):
+        render(plain, name="plain", alt=" ")
+
+
+def test_a_figure_needs_a_source():
+    def silent(theme):
+        figure = new_figure(theme)
+        source_line(figure, theme, [])
+        return figure
+
+    with pytest.raises(ParameterError, match="names no source"):
+        render(silent, name="silent", alt="Something.")
+    assert isinstance(render(plain, name="plain", alt="Something."), FigureSet)
+
+
+def test_shared_roles_get_their_own_ids():
+    def twice(theme):
+        figure = plain(theme)
+        for x in (0.2, 0.4):
+            figure.add_artist(Rectangle((x, 0.5), 0.1, 0.1, gid="bar"))
+        return figure
+
+    svg = render(twice, name="bars", alt="Two bars.").svg["wide"]
+    assert svg.count(b'id="bar.1"') == svg.count(b'id="bar.2"') == 1
+    assert b'id="bar"' not in svg

@@ -1,0 +1,478 @@
+"""Maps: layout, numbers, shapes, key; each case in both renditions."""
+
+import time
+from dataclasses import replace
+from itertools import combinations
+
+import geopandas as gpd
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.axes import Axes
+from matplotlib.collections import Collection
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.text import Text
+
+from helpers import style
+from helpers.faces import BORDER_M, View, contact_line, faces, spreads
+from helpers.labels import Layout, Size, Spot, around
+from helpers.maps import BaseLayers, Places, no_data_map, sector_map
+from helpers.projection import STORAGE_CRS
+from helpers.reference import Sector
+from helpers.style import THEMES, WIDE
+from mapcases import (
+    BASE,
+    CASES,
+    EAST,
+    NOTHING,
+    SALIENT,
+    SECTOR,
+    TABLE,
+    km_box,
+    measured,
+    places,
+    words,
+)
+
+EVERY = [(case, theme) for case in CASES for theme in THEMES.values()]
+NAMES = [f"{case}-{theme.name}" for case, theme in EVERY]
+
+
+def draw(change, theme=WIDE, **more):
+    settings = {"base": BASE, "places": places(change), "text": words(change)} | more
+    with style.style():
+        figure = sector_map(change, theme=theme, **settings)
+        figure.canvas.draw()
+        return figure
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """Every case in both renditions."""
+    return {(case, theme.name): draw(CASES[case], theme) for case, theme in EVERY}
+
+
+@pytest.fixture(params=EVERY, ids=NAMES)
+def each(request, drawn):
+    """One case: its change, rendition and figure."""
+    case, theme = request.param
+    return CASES[case], theme, drawn[case, theme.name]
+
+
+def texts(figure, gid=None):
+    with style.style():
+        return [
+            (text.get_text(), box)
+            for text, box in style.text_extents(figure)
+            if gid in (None, text.get_gid())
+        ]
+
+
+def gids(figure):
+    return {artist.get_gid() for artist in figure.findobj() if artist.get_gid()}
+
+
+def role(figure, gid):
+    return figure.findobj(lambda artist: artist.get_gid() == gid)
+
+
+# Layout --------------------------------------------------------------------------------------
+
+
+def check_layout(figure, theme):
+    width, height = figure.get_size_inches() * theme.dpi
+    found = texts(figure)
+    assert found
+    for text, (x0, y0, x1, y1) in found:
+        assert x0 >= 0, text
+        assert y0 >= 0, text
+        assert x1 <= width, text
+        assert y1 <= height, text
+    for (one, a), (other, b) in combinations(found, 2):
+        apart = a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
+        assert apart, f"{one!r} overlaps {other!r}"
+    smallest = min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text())
+    assert smallest * theme.dpi / 72 * theme.css_px / theme.width_px >= 8.5
+
+
+def test_texts_fit_and_stand_apart(each):
+    _, theme, figure = each
+    assert round(figure.get_size_inches()[0] * theme.dpi) == theme.width_px
+    check_layout(figure, theme)
+
+
+def test_says_what_it_must(each):
+    change, _, figure = each
+    said = " ".join(text for text, _ in texts(figure))
+    for sentence in (words(change).title, change.source.caveat, change.source.attribution):
+        assert all(word in said for word in sentence.split(" "))
+    # The town that names the sector is there, whatever else is dropped.
+    assert (change.sector is not SECTOR) or "Midtown" in [
+        t for t, _ in texts(figure, "place-label")
+    ]
+
+
+def test_every_artist_has_a_role(each):
+    _, _, figure = each
+    several = figure.findobj(Axes)
+    assert {axes.get_gid() for axes in several} == {"map", "locator"}
+    own = {axes.patch for axes in several} | {figure.patch}
+    for axes in several:
+        own |= {*axes.spines.values(), *axes.xaxis.findobj(), *axes.yaxis.findobj()}
+    for part in figure.findobj(lambda a: isinstance(a, Patch | Line2D | Text | Collection)):
+        empty = isinstance(part, Text) and not part.get_text()
+        assert part in own or empty or part.get_gid(), part
+
+
+def test_nothing_is_left_in_pyplot(drawn):
+    assert drawn
+    assert plt.get_fignums() == []
+
+
+def test_the_frame_is_the_sector(each):
+    change, theme, figure = each
+    (axes,) = role(figure, "map")
+    assert (*axes.get_xlim(), *axes.get_ylim()) == (
+        change.sector.bounds_m[0],
+        change.sector.bounds_m[2],
+        change.sector.bounds_m[1],
+        change.sector.bounds_m[3],
+    )
+    box = axes.get_window_extent()
+    # One scale in both directions, to a pixel.
+    metres = change.sector.width_km * 1000 / box.width
+    assert abs(change.sector.height_km * 1000 / metres - box.height) < 1
+    assert abs(box.width - theme.body_in * theme.dpi) < 1e-6
+
+
+# What is drawn, and its key --------------------------------------------------------------------
+
+
+KEY = {"held", "gained", "lost", "line_now", "line_then", "newly_inside", "newly_outside"}
+
+
+@pytest.mark.parametrize(
+    ("case", "shown"),
+    [
+        ("gain", {"held", "gained", "line_now", "line_then", "newly_inside"}),
+        ("loss", {"held", "lost", "line_now", "line_then", "newly_outside"}),
+        ("both", KEY),
+        ("no change", {"held", "line_now"}),
+        ("empty", set()),
+        ("everything held", {"held"}),
+        ("regained", {"held", "gained", "line_now", "line_then", "newly_inside"}),
+        ("incursion", {"held", "lost", "line_now", "line_then", "newly_outside"}),
+    ],
+)
+def test_the_key_has_what_is_drawn(drawn, case, shown):
+    for theme in THEMES:
+        figure = drawn[case, theme]
+        keys = {gid.removeprefix("key-") for gid in gids(figure) if gid.startswith("key-")}
+        assert keys == shown
+        labels = words(CASES[case]).key
+        assert {text for text, _ in texts(figure, "key")} == {labels[key] for key in shown}
+        grounds = {"held", "gained", "lost", "line_now", "line_then"}
+        assert gids(figure) & grounds == shown & grounds
+
+
+def test_loss_is_hatched_and_gain_is_not(drawn):
+    figure = drawn["both", "wide"]
+    assert role(figure, "lost")[0].get_hatch()
+    assert role(figure, "key-lost")[0].get_hatch()
+    assert not role(figure, "gained")[0].get_hatch()
+
+
+def test_ukrainian_held_ground_has_its_own_colour(drawn):
+    colours = [
+        role(drawn[case, "wide"], "held")[0].get_facecolor() for case in ("regained", "gain")
+    ]
+    assert colours[0] != colours[1]
+    said = {text for text, _ in texts(drawn["regained", "wide"])}
+    assert {"Reconstructed as Ukrainian-held", "R\N{NO-BREAK SPACE}U"} & said
+    assert not any("Russian-controlled" in text for text in said)
+
+
+def test_sides_are_called_what_the_source_says(drawn):
+    said = {text for text, _ in texts(drawn["gain", "wide"], "side")}
+    assert said == {"Not assessed as Russian-controlled", "Assessed Russian control"}
+
+
+def test_countries_are_named_where_a_border_is(drawn):
+    names = {
+        text.replace("\N{NO-BREAK SPACE}", "")
+        for text, _ in texts(drawn["regained", "wide"], "country")
+    }
+    assert names == {"RUSSIA", "UKRAINE"}
+    assert not role(drawn["gain", "wide"], "country")
+
+
+def test_settlements_that_changed_are_coloured(drawn):
+    figure = drawn["gain", "wide"]
+    changed = set(TABLE["name"][TABLE["id"].isin(places(CASES["gain"]).newly)])
+    labels = {text.get_text(): text.get_color() for text in role(figure, "place-label")}
+    assert changed & labels.keys()
+    for name, colour in labels.items():
+        expected = "gained_text" if name in changed else "text"
+        assert colour == style.COLOURS[expected], name
+
+
+def test_a_phone_names_fewer(drawn):
+    counts = [len(role(drawn["gain", theme], "place-label")) for theme in ("wide", "phone")]
+    assert WIDE.max_labels >= counts[0] > counts[1] > 4
+
+
+def test_claimed_ground_has_its_own_pattern():
+    claimed = km_box(SECTOR, -12, -5, 3, 5)
+    figure = draw(CASES["gain"], claimed=claimed)
+    (patch,) = role(figure, "claimed")
+    assert patch.get_hatch()
+    assert patch.get_hatch() != role(draw(CASES["loss"]), "lost")[0].get_hatch()
+    # Only what is not assessed: the part west of the line.
+    assert patch.get_path().get_extents().x1 <= -5000 + 60
+    assert "key-claimed" in gids(figure)
+    assert "claimed" not in gids(draw(CASES["gain"], claimed=NOTHING))
+
+
+def test_pointers_say_where_towns_lie(drawn):
+    pointers = texts(drawn["gain", "wide"], "pointer")
+    assert pointers
+    assert all(text.endswith("\N{NO-BREAK SPACE}km") for text, _ in pointers)
+
+
+def test_no_base_layers_at_all():
+    nowhere = gpd.GeoDataFrame({"name": []}, geometry=[], crs=STORAGE_CRS)
+    base = BaseLayers(shapely.LineString(), BASE.ukraine, nowhere, nowhere)
+    check_layout(draw(CASES["gain"], base=base, places=Places(TABLE.iloc[:0])), WIDE)
+
+
+def test_a_sector_that_is_no_rectangle():
+    shape = km_box(SECTOR, -10, -8, 10, 8)
+    polygon = Polygonal("odd", "Odd", SECTOR.lon, SECTOR.lat, 30, 23.4, "presence", shape=shape)
+    change = measured(polygon, EAST, shapely.union(EAST, km_box(SECTOR, -3, -40, 0, 40)))
+    assert change.gained_km2 == pytest.approx(48, abs=0.01)
+    figure = draw(change)
+    assert role(figure, "veil")
+    check_layout(figure, WIDE)
+
+
+class Polygonal(Sector):
+    """A sector whose polygon is not its frame."""
+
+    def __init__(self, *args, shape):
+        super().__init__(*args)
+        object.__setattr__(self, "_shape", shape)
+
+    @property
+    def polygon(self):
+        return self._shape
+
+
+@pytest.mark.parametrize("theme", THEMES.values(), ids=lambda theme: theme.name)
+def test_no_data(theme):
+    with style.style():
+        figure = no_data_map(
+            SALIENT,
+            "No map of this sector for 1 January 2025",
+            base=BASE,
+            places=Places(TABLE),
+            text=replace(words(CASES["gain"]), title="No map"),
+            theme=theme,
+        )
+    check_layout(figure, theme)
+    assert " ".join(t for t, _ in texts(figure, "statement")).startswith("No map of this sector")
+    assert not gids(figure) & {"held", "gained", "lost", "line_now", "key"}
+
+
+# Numbers ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        ("gain", ["+117"]),
+        ("tiny gain", ["+1.5"]),
+        ("loss", ["−117"]),
+        ("both", ["+14", "+69", "−42"]),
+        ("no change", []),
+        # Where the ground drawn is Ukrainian-held a plus would be read as its growth.
+        ("regained", ["200"]),
+        ("incursion", ["200"]),
+    ],
+)
+def test_numbers_are_the_measured_ones(drawn, case, expected):
+    for theme in THEMES:
+        written = sorted(text for text, _ in texts(drawn[case, theme], "number"))
+        assert written == [f"{number}\N{NO-BREAK SPACE}km²" for number in expected]
+    pieces = CASES[case].pieces
+    assert pieces["area_km2"].sum() == pytest.approx(
+        CASES[case].gained_km2 + CASES[case].lost_km2, abs=0.01
+    )
+
+
+def table(*rows):
+    """Pieces from (kind, polygon) in kilometres from the centre."""
+    return pd.DataFrame(
+        {
+            "kind": [kind for kind, _ in rows],
+            "area_km2": [shape.area for _, shape in rows],
+            "geometry": [
+                shapely.union_all(
+                    [km_box(SECTOR, *part.bounds) for part in shapely.get_parts(shape)]
+                )
+                for _, shape in rows
+            ],
+        }
+    )
+
+
+def test_a_gain_with_a_neck_is_two():
+    bell = shapely.MultiPolygon(
+        [shapely.box(-10, 0, -4, 6), shapely.box(-4.01, 2.9, 4.01, 3.1), shapely.box(4, 0, 9, 5)]
+    )
+    found = spreads(table(("gained", bell)), View(SECTOR, 1152), 7)
+    assert [round(spread.area_km2) for spread in found] == [38, 25]
+    assert sum(s.area_km2 for s in found) == pytest.approx(bell.area)
+    assert found[0].ground.centroid.x < 0 < found[1].ground.centroid.x
+
+
+def test_small_pieces_near_together_are_one():
+    near = [shapely.box(x, 0, x + 0.5, 0.5) for x in (0, 1, 2)]
+    far = shapely.box(-12, 8, -11.5, 8.5)
+    rows = [("gained", piece) for piece in (*near, far)] + [("lost", shapely.box(1, 1, 1.5, 1.5))]
+    found = spreads(table(*rows), View(SECTOR, 1152), 7)
+    assert sorted((s.kind, round(s.area_km2, 2)) for s in found) == [
+        ("gained", 0.25),
+        ("gained", 0.75),
+        ("lost", 0.25),
+    ]
+    assert spreads(table(*rows), View(SECTOR, 1152), 1)[0].area_km2 == pytest.approx(0.75)
+
+
+# Shapes ----------------------------------------------------------------------------------------
+
+
+def test_faces_fit_without_gap_or_overlap():
+    view = View(SECTOR, 1152)
+    for case in ("gain", "both", "loss"):
+        change = CASES[case]
+        made = faces(change, view, shapely.LineString(), NOTHING)
+        grounds = [made.held, made.gained, made.lost]
+        total = sum(ground.area for ground in grounds)
+        assert shapely.union_all(grounds).area == pytest.approx(total, rel=1e-6)
+        inside = (change.area_after_km2 + change.lost_km2) * 1e6
+        assert total == pytest.approx(inside, rel=1e-3)
+        assert made.gained.area == pytest.approx(change.gained_km2 * 1e6, rel=1e-3, abs=1)
+
+
+def test_the_line_leaves_out_frame_and_border():
+    view = View(SECTOR, 1152)
+    square = shapely.box(-5000, -5000, 5000, 5000)
+    border = shapely.LineString([(-20_000, 5100), (20_000, 5100)])
+    rest = contact_line(square.boundary, view, border)
+    assert rest.distance(border) == pytest.approx(BORDER_M, abs=5)
+    assert rest.length == pytest.approx(10_000 + 2 * (10_000 - BORDER_M + 100), rel=0.01)
+    edge = shapely.box(0, -20_000, 20_000, 20_000).intersection(view.frame)
+    assert contact_line(edge.boundary, view, shapely.LineString()).length == pytest.approx(
+        23_400, rel=0.01
+    )
+
+
+def test_specks_are_not_drawn_as_line():
+    view = View(SECTOR, 1152)
+    speck = shapely.box(0, 0, 50, 50).boundary
+    assert contact_line(speck, view, shapely.LineString()).is_empty
+
+
+def test_ukrainian_held_ground_is_drawn_up_to_the_border(drawn):
+    # The ragged border lies up to 950 m from the ground's straight edge; the error is 1.5 km.
+    figure = drawn["regained", "wide"]
+    (line,) = role(figure, "line_now")
+    border = View(SALIENT, 1152).project(BASE.border)
+    points = shapely.points(line.get_path().vertices)
+    assert shapely.distance(points, border).min() > BORDER_M - 5
+    assert shapely.distance(points, border).max() > 20_000
+
+
+# Placing ---------------------------------------------------------------------------------------
+
+
+SIZES = st.builds(
+    Size,
+    st.floats(5, 120),
+    st.floats(4, 20),
+    st.floats(0, 6),
+)
+
+
+@given(
+    labels=st.lists(st.tuples(st.floats(0, 400), st.floats(0, 300), SIZES), min_size=1, max_size=40)
+)
+def test_labels_never_overlap(labels):
+    def run():
+        layout = Layout(400, 300)
+        return [
+            (spot.box(size, 2.0) if (spot := layout.place(around(x, y, 6, size), size)) else None)
+            for x, y, size in labels
+        ]
+
+    boxes = run()
+    assert boxes == run()
+    placed = [box for box in boxes if box]
+    for box in placed:
+        assert box[0] >= 6
+        assert box[1] >= 6
+        assert box[2] <= 394
+        assert box[3] <= 294
+    for a, b in combinations(placed, 2):
+        assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
+
+
+def test_a_label_gives_way_to_the_line():
+    size = Size(60, 10, 3)
+    free, lined = Layout(400, 300), Layout(400, 300)
+    lined.heat_points(np.column_stack([np.full(300, 230.0), np.arange(300.0)]), 1.0)
+    spots = around(200, 150, 6, size)
+    assert free.place(spots, size).x > 200
+    assert lined.place(spots, size).x < 200
+
+
+def test_a_name_lies_wholly_in_its_ground():
+    layout = Layout(400, 300)
+    x, y = layout.cell_centres()
+    cells = (x > 100) & (x < 220) & (y > 100) & (y < 130)
+    size = Size(100, 10, 3)
+    spots = layout.spots_within(cells, size, step=1)
+    assert spots
+    for spot in spots:
+        x0, y0, x1, y1 = spot.box(size)
+        assert x0 >= 96
+        assert x1 <= 224
+        assert y0 >= 96
+        assert y1 <= 134
+    assert layout.spots_within(cells, Size(130, 10, 3)) == []
+    assert layout.spots_within(np.zeros_like(cells), size) == []
+
+
+def test_a_leader_finds_its_way():
+    layout = Layout(400, 300)
+    layout.reserve((100, 100, 120, 120))
+    assert not layout.line_is_free((90, 110), (130, 110))
+    assert layout.line_is_free((90, 130), (130, 130))
+    layout.reserve_line((90, 130), (130, 130))
+    assert not layout.is_free(Spot(100, 128).box(Size(10, 4, 0)))
+
+
+# Speed -----------------------------------------------------------------------------------------
+
+
+def test_a_map_is_quick(drawn):
+    assert drawn
+    start = time.process_time()
+    draw(CASES["both"])
+    # Half a second is the target (benchmarks); a busy machine gets three times that here.
+    assert time.process_time() - start < 1.5
