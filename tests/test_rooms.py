@@ -10,21 +10,30 @@ SOURCE = Path(__file__).parents[1] / "src" / "helpers"
 # Rooms in the order of their storeys: a room may import rooms of lower storeys only.
 STOREYS = (
     {"errors"},
-    {"projection", "files", "workspace"},
-    {"schema", "sources"},
-    {"readers.geojson", "reference", "changes", "series", "settlements", "style", "tables"},
-    {"readers.deepstate", "readers.reconstruction", "reconstruction", "measures", "basemap"},
-    {"store", "findings", "outputs", "provenance", "figures"},
-    {"snapshots", "maps", "charts", "pages", "kernels"},
-    {"runner"},
-    {"reports"},
+    {"projection", "files", "workspace", "labels", "tables"},
+    {"schema", "sources", "style"},
+    {
+        "readers.geojson",
+        "reference",
+        "changes",
+        "series",
+        "basemap",
+        "faces",
+        "findings",
+        "figures",
+    },
+    {"readers.deepstate", "readers.reconstruction", "reconstruction", "measures", "settlements"}
+    | {"store", "outputs", "provenance", "sheet", "charts"},
+    {"snapshots", "furniture", "pages"},
+    {"maps", "runner"},
+    {"plates", "reports"},
     {"cli"},
 )
 
 # Memory only: no file, no picture.
 MEASURING = {"changes", "measures", "series", "settlements"}
 # Given what to draw; they never look for data.
-DRAWING = {"style", "maps", "charts", "basemap", "figures"}
+DRAWING = {"style", "sheet", "furniture", "labels", "maps", "charts", "basemap", "figures"}
 DATA = {"snapshots", "store", "readers.geojson", "readers.deepstate", "readers.reconstruction"}
 
 

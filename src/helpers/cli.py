@@ -133,12 +133,17 @@ def measures(find: Callable[[], Workspace], sector_keys: tuple[str, ...], **opti
 
 
 @main.command()
-@click.option("--out", type=click.Path(path_type=Path), help="Folder. Default: data/raw.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder. Default: data/raw/reconstruction.")
 def reconstruct(out: Path | None) -> None:
-    """Make the embedded sample again from the settlement facts."""
-    from helpers import reconstruction
+    """Make the embedded sample again from the settlement facts (half a minute)."""
+    from helpers import reconstruction, reference
 
-    raise NotImplementedError(out, reconstruction, PROJECT)
+    project = Workspace.at(PROJECT)
+    home = project.raw / "reconstruction"
+    written = reconstruction.write(
+        home / "facts", project.claims_file, out or home, tuple(reference.sectors().values())
+    )
+    click.echo(f"{len(written)} days in {out or home}")
 
 
 @main.command()

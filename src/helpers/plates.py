@@ -1,4 +1,4 @@
-"""A measured change or series -> the finished figure: map or chart, words, credits, alt text."""
+"""What was measured -> the finished figure or table: drawing, words, credits, alt text."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from helpers import basemap, charts, figures, findings, maps, reference
 from helpers.changes import SectorChange
 from helpers.figures import FigureSet
 from helpers.findings import SectorSeries
+from helpers.schema import INVERTED_TIERS
+from helpers.tables import Table
 
 
 def sector_map(
@@ -41,12 +43,14 @@ def sector_map(
         oblasts=reference.oblasts(),
         picture=basemap.resolve(change.sector, under),
     )
-    places = maps.Places(
-        reference.settlements(),
-        newly=frozenset(moved.loc[moved["change"] == "came under", "id"]),
-        left=frozenset(moved.loc[moved["change"] == "left", "id"]),
-    )
-    credits = [*reference.attributions(), *filter(None, [base.picture.attribution])]
+    came, left = (frozenset(moved.loc[moved["change"] == c, "id"]) for c in ("came under", "left"))
+    key = findings.key_labels(change)
+    if change.tier in INVERTED_TIERS:
+        # Names take the colour of the ground: what left Ukrainian-held ground is a Russian advance.
+        came, left = left, came
+        key |= {"newly_inside": key["newly_outside"], "newly_outside": key["newly_inside"]}
+    places = maps.Places(reference.settlements(), newly=came, left=left)
+    credited = [*reference.attributions(), *filter(None, [base.picture.attribution])]
     text = maps.MapText(
         title=findings.headline(change, note),
         subtitle=findings.standfirst(change, note),
@@ -54,8 +58,8 @@ def sector_map(
             *findings.caveats(change.source, change.sector),
             *filter(None, [base.picture.note]),
         ),
-        sources=findings.source_line(change.source, credits),
-        key=findings.key_labels(change),
+        sources=findings.source_line(change.source, credited),
+        key=key,
     )
     return figures.render(
         lambda theme: maps.sector_map(change, text=text, base=base, places=places, theme=theme),
@@ -113,4 +117,36 @@ def advance_sectors(
         name="advance-sectors",
         alt=findings.sectors_alt(stories, weeks),
         caption=text.subtitle,
+    )
+
+
+def settlement_table(moved: pd.DataFrame, since: date, until: date) -> Table:
+    """List the settlements whose side changed.
+
+    Parameters
+    ----------
+    moved
+        Rows of `helpers.settlements.changed`, with or without a leading column ``sector``.
+    since, until
+        The two assessed days.
+
+    Returns
+    -------
+    Table
+        Names, populations where they are known, and the share of each settlement's disc inside the
+        tier's ground on both days.
+    """
+    shown = moved.drop(columns="id").rename(
+        columns={"share_before": "before_share", "share_after": "after_share"}
+    )
+    shown["population"] = shown["population"].where(shown["population"] > 0).astype("Int64")
+    return Table(
+        shown,
+        f"Settlements whose side changed, {findings.span(since, until)}",
+        labels={
+            "name": "settlement",
+            "before_share": "inside before",
+            "after_share": "inside after",
+            "distance_km": "from the line",
+        },
     )

@@ -63,6 +63,8 @@ class _Engine(NBClientEngine):
             timeout=kwargs.get("execution_timeout"),
             record_timing=False,
             coalesce_streams=True,
+            # Its shutdown is logged as an error; a real failure is in the notebook.
+            extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
         )
         return client.execute(env=environment)
 

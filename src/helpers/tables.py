@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from html import escape
+from numbers import Integral
 from typing import Any
 
 import pandas as pd
 
 # A column's unit follows from its suffix; the header says it once.
-_UNITS = {"_km2": "km²", "_km": "km", "_days": "days", "_share": "%"}
+_UNITS = {"_km2": "km²", "_km": "km", "_days": "days", "_deg": "°", "_share": "%"}
 _MINUS = "\N{MINUS SIGN}"
 _MISSING = "–"
 
@@ -55,7 +56,7 @@ class Table:
             return f"{100 * float(value):.0f}"
         if isinstance(value, bool | str):
             return str(value)
-        text = f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
+        text = f"{value:,}" if isinstance(value, Integral) else f"{value:,.1f}"
         if text.strip("-0.,") == "":
             text = text.lstrip("-")
         elif column in self.signed and not text.startswith("-"):

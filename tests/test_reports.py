@@ -1,0 +1,256 @@
+import json
+import re
+import shutil
+import subprocess
+from datetime import date
+from pathlib import Path
+
+import geopandas as gpd
+import nbformat
+import pandas as pd
+import pytest
+from bs4 import BeautifulSoup
+from click.testing import CliRunner
+
+from helpers import reports
+from helpers.cli import main
+from helpers.errors import ReportError, SnapshotError, WorkspaceError
+from helpers.provenance import tree_sha256
+from helpers.schema import parse_day
+from helpers.workspace import PROJECT, Workspace
+
+DAYS = ("2024-12-08", "2025-01-01", "2025-01-07", "2025-01-08")
+RUNS = (
+    "advance-series",
+    "briefing",
+    "sector-map-kurakhove",
+    "sector-map-kursk",
+    "sector-map-toretsk",
+)
+PAGES = ("index.html", *(f"{name}.html" for name in RUNS if name != "briefing"))
+
+
+def sample(root: Path) -> Workspace:
+    folder = root / "data" / "raw" / "reconstruction"
+    folder.mkdir(parents=True)
+    for day in DAYS:
+        shutil.copy(PROJECT / "data" / "raw" / "reconstruction" / f"{day}.geojson", folder)
+    return Workspace.at(root)
+
+
+def run(*words):
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """A report on four days of the sample, made by the command."""
+    ws = sample(tmp_path_factory.mktemp("made"))
+    done = run("--root", ws.root, "report", "2025-01-08", "--compare-to", "2024-12-08")
+    assert done.exit_code == 0, done.output
+    index = Path(done.output.strip().splitlines()[-1])
+    assert index == ws.reports / "2025-01-08" / "index.html"
+    return index.parent
+
+
+def test_everything_is_there(made):
+    names = {p.relative_to(made).as_posix() for p in made.rglob("*") if p.is_file()}
+    assert set(PAGES) <= names
+    assert {f"notebooks/{name}.ipynb" for name in RUNS} <= names
+    for sector in ("toretsk", "kurakhove", "kursk"):
+        for rendition in ("wide.png", "wide.svg", "phone.png", "phone.svg"):
+            assert f"figures/sector-map-{sector}-{rendition}" in names
+        assert f"data/change-{sector}.geojson" in names
+    assert {"data/measures.csv", "data/changes.csv", "data/briefing.json"} <= names
+    assert not any(name.startswith(("results", ".")) for name in names)
+
+
+def test_the_manifest_names_inputs_files_and_numbers(made):
+    manifest = json.loads((made / "manifest.json").read_text())
+    assert manifest["day"], manifest["compare_to"] == ("2025-01-08", "2024-12-08")
+    assert manifest["source"]["id"] == "reconstruction"
+    assert {item["assessed_day"] for item in manifest["inputs"]} == set(DAYS)
+    raw = PROJECT / "data" / "raw" / "reconstruction"
+    hashes = tree_sha256(raw)
+    for item in manifest["inputs"]:
+        assert item["sha256"] == hashes[Path(item["path"]).name]
+    assert manifest["files"] == tree_sha256(made, skip={"manifest.json"})
+    net = manifest["runs"]["sector-map-kurakhove"]["numbers"]["net_km2"]
+    table = pd.read_csv(made / "data" / "change-kurakhove.csv")
+    assert net == pytest.approx(table["net_km2"].iloc[0], abs=1e-5)
+    assert str(made.parents[1]) not in (made / "manifest.json").read_text()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_asks_no_other_host_and_has_its_words(made, name):
+    text = (made / name).read_text()
+    page = BeautifulSoup(text, "html.parser")
+    links = [
+        element[key]
+        for element in page.find_all(True)
+        for key in ("src", "srcset", "href", "action", "data")
+        if element.has_attr(key)
+    ]
+    assert not [link for link in links if re.match(r"(https?:)?//", link)]
+    assert not page.find_all(["script", "iframe", "object"])
+    assert [link["href"] for link in page.find_all("link")] == ["data:,"]
+    assert "url(" not in text
+    assert len(page.find_all("h1")) == 1
+    assert page.html["lang"] == "en"
+    assert "Not data of ISW or of any map project." in page.main.get_text()
+    for image in page.find_all("img"):
+        assert len(image["alt"]) > 40
+    for link in (a["href"] for a in page.select("a[href]") if not a["href"].startswith("#")):
+        assert (made / link).is_file(), link
+
+
+def test_change_polygons_open_elsewhere_and_add_up(made):
+    table = gpd.read_file(made / "data" / "change-kurakhove.geojson")
+    assert set(table["kind"]) <= {"gained", "lost"}
+    assert table.is_valid.all()
+    row = pd.read_csv(made / "data" / "change-kurakhove.csv").iloc[0]
+    drawn = table.loc[table["kind"] == "gained", "area_km2"].sum()
+    assert drawn == pytest.approx(row["gained_km2"], rel=0.01)
+    assert table.to_crs("ESRI:54034").area.sum() / 1e6 == pytest.approx(
+        table["area_km2"].sum(), rel=1e-4
+    )
+
+
+def test_a_second_report_has_the_same_bytes(made):
+    ws = Workspace.at(made.parents[1])
+    before = tree_sha256(made)
+    asked = reports.request(ws, date(2025, 1, 8), compare_to="2024-12-08")
+    reports.make(ws, asked, lanes=1)
+    assert tree_sha256(made) == before
+
+
+def test_a_failing_notebook_is_named_kept_and_leaves_the_earlier_report(tmp_path):
+    ws = sample(tmp_path)
+    shutil.copytree(PROJECT / "notebooks", ws.root / "notebooks")
+    broken = ws.root / "notebooks" / "02-advance-series.ipynb"
+    notebook = nbformat.read(broken, as_version=4)
+    notebook.cells[-1].source = 'raise OSError("no such thing")'
+    nbformat.write(notebook, broken)
+    earlier = ws.reports / "2025-01-08"
+    earlier.mkdir(parents=True)
+    (earlier / "index.html").write_text("earlier")
+    done = run("--root", ws.root, "report", "2025-01-08")
+    assert done.exit_code == 1
+    assert "02-advance-series.ipynb (advance-series) failed in code cell" in done.output
+    assert "OSError: no such thing" in done.output
+    assert "is as it was" in done.output
+    assert (earlier / "index.html").read_text() == "earlier"
+    kept = ws.reports / "failed" / "2025-01-08" / "notebooks" / "advance-series.ipynb"
+    assert "no such thing" in kept.read_text()
+
+
+def test_what_cannot_be_asked_for_is_said_before_anything_starts(tmp_path):
+    ws = sample(tmp_path)
+    cases = {
+        ("2025-01-05",): "Nearest: 2025-01-01 and 2025-01-07",
+        ("2025-01-08", "--source", "deepstat"): "Known: deepstate, reconstruction",
+        ("2025-01-08", "--source", "deepstate"): "There are no files of deepstate",
+        ("2025-01-08", "--compare-to", "2025-01-09"): "no reconstruction snapshot for 2025-01-09",
+        ("8.1.2025",): "'8.1.2025' is not a day",
+        ("2024-12-08",): "not earlier",
+    }
+    for words, message in cases.items():
+        done = run("--root", ws.root, "report", *words)
+        assert done.exit_code == 1, words
+        assert message in done.output, words
+    assert not ws.reports.exists()
+
+
+def test_a_run_that_died_between_two_renames_is_mended(tmp_path):
+    target, retired = tmp_path / "r", tmp_path / ".r.retired"
+    retired.mkdir()
+    (retired / "index.html").write_text("old")
+    reports._recover(target, retired)
+    assert (target / "index.html").read_text() == "old"
+    retired.mkdir()
+    reports._recover(target, retired)
+    assert not retired.exists()
+
+
+def test_two_runs_of_one_report_do_not_mix(tmp_path, monkeypatch):
+    from filelock import FileLock
+
+    monkeypatch.setattr(reports, "_LOCK_WAIT_S", 0.1)
+    ws = sample(tmp_path)
+    asked = reports.request(ws, parse_day("2025-01-08"))
+    ws.reports.mkdir()
+    with (
+        FileLock(ws.reports / ".2025-01-08.lock"),
+        pytest.raises(WorkspaceError, match="Another run has been making"),
+    ):
+        reports.make(ws, asked)
+
+
+def test_other_sources_get_a_folder_of_their_own(tmp_path):
+    ws = sample(tmp_path)
+    (ws.raw / "deepstate").mkdir()
+    (ws.raw / "deepstate" / "deepstatemap_data_20250109.geojson").write_text("{}")
+    asked = reports.request(ws, parse_day("2025-01-08"))
+    assert reports.folder_of(ws, asked).name == "2025-01-08"
+    other = reports.Request(asked.day, asked.compare_to, reports.sources.get("deepstate"))
+    assert reports.folder_of(ws, other).name == "2025-01-08-deepstate"
+    assert next(job.name for job in reports.plan(ws, asked)) == "briefing"
+
+
+def test_a_report_error_is_a_value_error():
+    assert issubclass(ReportError, ValueError)
+    assert issubclass(SnapshotError, ValueError)
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_a_report_from_deepstate(deepstate, tmp_path):
+    raw = tmp_path / "data" / "raw"
+    raw.mkdir(parents=True)
+    (raw / "deepstate").symlink_to(deepstate.raw / "deepstate")
+    done = run(
+        *("--root", tmp_path, "report", "2025-01-08"),
+        *("--source", "deepstate", "--compare-to", "2024-12-08"),
+    )
+    assert done.exit_code == 0, done.output
+    folder = tmp_path / "reports" / "2025-01-08"
+    numbers = json.loads((folder / "manifest.json").read_text())["runs"]
+    # 238 between the files of these names; a day later each, as the maps show the day before.
+    assert numbers["sector-map-kurakhove"]["numbers"]["net_km2"] == pytest.approx(245.6, abs=1)
+    assert "sector-map-kursk" not in numbers
+    text = BeautifulSoup((folder / "index.html").read_text(), "html.parser").get_text()
+    assert "Kursk" in text
+    assert "could not be assessed" in text
+
+
+# Chromium's own mark of a request that a page's resources make; its other requests are not ours.
+PAGE_REQUEST = re.compile(r'"traffic_annotation":101845102,"url":"(https?://[^"]*)"')
+
+
+def requests_of(page: Path, folder: Path) -> list[str]:
+    """What a page asks other hosts for, in headless Chromium at the width of a phone."""
+    chromium = shutil.which("chromium")
+    if not chromium:
+        pytest.skip("chromium is not installed")
+    flags = (
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
+        "--disable-background-networking --disable-component-update --window-size=390,844 "
+        f"--user-data-dir={folder / 'profile'} --log-net-log={folder / 'net.json'} "
+        f"--screenshot={folder / 'page.png'}"
+    )
+    command = [chromium, *flags.split(), page.as_uri()]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    assert (folder / "page.png").stat().st_size > 1_000
+    return PAGE_REQUEST.findall((folder / "net.json").read_text())
+
+
+@pytest.mark.browser
+def test_chromium_asks_nobody_for_a_report(made, tmp_path):
+    assert requests_of(made / "index.html", tmp_path) == []
+
+
+@pytest.mark.browser
+def test_a_request_to_another_host_would_be_seen(tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text('<p>Text</p><img src="http://127.0.0.1:9/x.png">')
+    assert requests_of(page, tmp_path) == ["http://127.0.0.1:9/x.png"]
