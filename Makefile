@@ -36,8 +36,8 @@ report: $(STAMP) ## make the report of DATE (SOURCE=, COMPARE_TO=, ROOT= are opt
 
 test: $(STAMP) ## pass the tests, the committed notebooks among them
 	@$(BIN)/python -m pytest -n 2
-	@$(BIN)/python -m pytest -n 2 --nbval --nbval-sanitize-with tests/nbval.cfg --nbval-current-env \
-	  -W default -p no:socket notebooks
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval.cfg --nbval-current-env \
+	  -W default notebooks
 
 lab: $(STAMP) ## open JupyterLab
 	@$(BIN)/jupyter lab --notebook-dir="$(CURDIR)" notebooks

@@ -21,18 +21,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
 from pathlib import Path
 
 import geopandas as gpd
 import pandas as pd
-import shapely
-from shapely.geometry.base import BaseGeometry
 
-from helpers import measures, snapshots, sources
-from helpers.projection import STORAGE_CRS, local_crs, transform
+from helpers import measures, reference, snapshots, sources
+from helpers.projection import STORAGE_CRS
+from helpers.reference import Sector
 from helpers.schema import Snapshot
 from helpers.workspace import Workspace
 
@@ -43,41 +40,17 @@ TIER = "presence"
 AGREE_KM2 = 0.1
 
 
-@dataclass(frozen=True)
-class Frame:
-    """A rectangle on the ground."""
-
-    key: str
-    lon: float
-    lat: float
-    width_km: float
-    height_km: float
-    measure: str = TIER
-
-    @property
-    def crs(self) -> str:
-        return local_crs(self.lon, self.lat)
-
-    @cached_property
-    def polygon(self) -> BaseGeometry:
-        x, y = self.width_km * 500, self.height_km * 500
-        rectangle = shapely.segmentize(shapely.box(-x, -y, x, y), 500)
-        return transform(rectangle, STORAGE_CRS, source=self.crs)
-
-
-SMALL = [
-    Frame("toretsk", 37.845, 48.385, 30, 23.4),
-    Frame("kurakhove", 37.16, 47.986, 60, 46.8),
-    Frame("kursk", 35.1, 51.2, 90, 70.2),
-]
-# As many and as large as the oblasts and what else DeepState's ground reaches.
-LARGE = [
-    Frame(f"box-{row}{column}", 33.4 + column, 45.3 + row * 1.6, 75, 160)
-    for row in range(3)
-    for column in range(9)
+SHIPPED = list(reference.sectors().values())
+_TABLE = reference.oblasts().query("country == 'UA'")
+OBLASTS = [
+    Sector(key, name, shape.centroid.x, shape.centroid.y, 1, 1, TIER, outline=shape)
+    for key, name, shape in zip(_TABLE["id"], _TABLE["name"], _TABLE.geometry, strict=True)
 ]
 # Name: sectors, and whether the whole map is measured too.
-CASES = {"3 sectors and the whole map": (SMALL, True), "29 sectors": (LARGE + SMALL[:2], False)}
+CASES = {
+    "3 sectors and the whole map": (SHIPPED, True),
+    "27 oblasts and 2 sectors": (OBLASTS + SHIPPED[:2], False),
+}
 
 
 def files(days: int) -> list[Path]:

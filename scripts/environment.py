@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,7 +37,7 @@ def locked(lock: str) -> dict[str, list[str]]:
 
 def direct(project: dict) -> list[str]:
     """Names of the direct dependencies, extras included, sorted."""
-    listed = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    listed = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
     return sorted({re.split(r"[^A-Za-z0-9-]", text)[0].lower() for text in listed})
 
 

@@ -1,17 +1,16 @@
 """Grounds, snapshots and sectors to measure: made by hand, and the publishers' where they are."""
 
 import os
-from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from functools import cache
 from pathlib import Path
 
 import pytest
 import shapely
-from shapely.geometry.base import BaseGeometry
 
-from helpers import sources
-from helpers.projection import STORAGE_CRS, local_crs, transform
+from helpers import reference, sources
+from helpers.readers import deepstate
+from helpers.reference import Sector
 from helpers.schema import Snapshot
 
 SHARED = os.environ.get("FRONTLINE_SHARED_DATA", "")
@@ -32,36 +31,20 @@ def marked(test):
     return test
 
 
-@dataclass(frozen=True)
-class Area:
-    """A sector as the measuring rooms know it."""
-
-    key: str
-    polygon: BaseGeometry
-    measure: str = "presence"
-
-    @property
-    def lon(self) -> float:
-        return self.polygon.centroid.x
-
-    @property
-    def lat(self) -> float:
-        return self.polygon.centroid.y
-
-    @property
-    def crs(self) -> str:
-        return local_crs(self.lon, self.lat)
+def area(key, polygon, measure="presence"):
+    """A sector that is measured as drawn."""
+    where = polygon.centroid
+    return Sector(key, key, where.x, where.y, 1, 1, measure, outline=polygon)
 
 
-def frame(key, lon, lat, width_km, height_km):
-    """A rectangle on the ground, its edges densified."""
-    x, y = width_km * 500, height_km * 500
-    rectangle = shapely.segmentize(shapely.box(-x, -y, x, y), 500)
-    return Area(key, transform(rectangle, STORAGE_CRS, source=local_crs(lon, lat)))
+TORETSK, KURAKHOVE = (reference.sectors()[key] for key in ("toretsk", "kurakhove"))
 
 
-TORETSK = frame("toretsk", 37.845, 48.385, 30, 23.4)
-KURAKHOVE = frame("kurakhove", 37.16, 47.986, 60, 46.8)
+def oblasts():
+    """The oblasts of Ukraine as sectors: 27 with Crimea and two cities."""
+    table = reference.oblasts()
+    table = table[table["country"] == "UA"]
+    return [area(*row) for row in zip(table["id"], table.geometry, strict=True)]
 
 
 def boxes(*bounds):
@@ -79,11 +62,9 @@ def snapshot(ground, day=1, layer="assessed_control", source="deepstate"):
 def real_map(file_day: str) -> Snapshot:
     """The map of a DeepState file, e.g. "20250108"; it shows the day before."""
     path = Path(SHARED) / "deepstate" / f"deepstatemap_data_{file_day}.geojson"
-    ground = shapely.from_geojson(path.read_text())
-    day = date.fromisoformat(file_day) - timedelta(days=1)
-    return Snapshot(
-        "deepstate", day, {"assessed_control": ground.geoms[0]}, ("control", "presence")
-    )
+    row = deepstate.read(path).iloc[0]
+    tiers = ("control", "presence")
+    return Snapshot("deepstate", row["day"].date(), {row["layer"]: row["geometry"]}, tiers)
 
 
 @cache

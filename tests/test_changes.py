@@ -14,7 +14,7 @@ from grounds import (
     DEEPSTATE,
     KURAKHOVE,
     TORETSK,
-    Area,
+    area,
     boxes,
     marked,
     real_map,
@@ -26,7 +26,7 @@ from helpers.errors import ParameterError, SnapshotError
 from helpers.projection import area_km2, length_km
 
 SOUTH, NORTH = 48.0, 48.1
-SECTOR = Area("box", shapely.box(37.0, SOUTH, 37.2, NORTH))
+SECTOR = area("box", shapely.box(37.0, SOUTH, 37.2, NORTH))
 GEOD = Geod(ellps="WGS84")
 
 
@@ -430,7 +430,7 @@ def test_faces_equal_the_whole_difference(one, other, dx):
 @given(st.sets(CELL, max_size=25), st.sets(CELL, max_size=25))
 @settings(max_examples=60, deadline=None)
 def test_laws_of_change(one, other):
-    sector = Area("s", shapely.box(37.15, 48.12, 37.63, 48.58))
+    sector = area("s", shapely.box(37.15, 48.12, 37.63, 48.58))
     before, after = grid(one), grid(other)
     there, back = between(before, after, sector), between(after, before, sector)
     # Gained minus lost is the change of area.

@@ -151,6 +151,19 @@ def test_palette_of_few_colours_is_lossless():
     assert (palette[indices] == pixels).all()
 
 
+def test_a_photograph_keeps_its_colours():
+    pixels = np.random.default_rng(1).integers(0, 256, (300, 300, 3), dtype=np.uint8)
+    assert _to_palette(pixels) is None
+
+    def pictured(theme):
+        figure = plain(theme)
+        figure.add_axes((0.1, 0.3, 0.8, 0.6)).imshow(pixels)
+        return figure
+
+    made = render(pictured, name="picture", alt="Noise.")
+    assert Image.open(io.BytesIO(made.png["wide"])).mode == "RGB"
+
+
 def test_svg_is_sound(figure):
     for data in figure.svg.values():
         root = ET.fromstring(data)

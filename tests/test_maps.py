@@ -23,7 +23,6 @@ from helpers.faces import BORDER_M, View, contact_line, faces, spreads
 from helpers.labels import Layout, Size, Spot, around
 from helpers.maps import BaseLayers, Places, no_data_map, sector_map
 from helpers.projection import STORAGE_CRS
-from helpers.reference import Sector
 from helpers.style import THEMES, WIDE
 from mapcases import (
     BASE,
@@ -252,24 +251,12 @@ def test_no_base_layers_at_all():
 
 def test_a_sector_that_is_no_rectangle():
     shape = km_box(SECTOR, -10, -8, 10, 8)
-    polygon = Polygonal("odd", "Odd", SECTOR.lon, SECTOR.lat, 30, 23.4, "presence", shape=shape)
+    polygon = replace(SECTOR, key="odd", name="Odd", outline=shape)
     change = measured(polygon, EAST, shapely.union(EAST, km_box(SECTOR, -3, -40, 0, 40)))
     assert change.gained_km2 == pytest.approx(48, abs=0.01)
     figure = draw(change)
     assert role(figure, "veil")
     check_layout(figure, WIDE)
-
-
-class Polygonal(Sector):
-    """A sector whose polygon is not its frame."""
-
-    def __init__(self, *args, shape):
-        super().__init__(*args)
-        object.__setattr__(self, "_shape", shape)
-
-    @property
-    def polygon(self):
-        return self._shape
 
 
 @pytest.mark.parametrize("theme", THEMES.values(), ids=lambda theme: theme.name)

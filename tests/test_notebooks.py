@@ -15,7 +15,7 @@ from helpers import runner
 from helpers.workspace import PROJECT
 
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
-NBVAL = ["-p", "no:cacheprovider", "-p", "no:socket", "-W", "default", "--nbval"]
+NBVAL = ["-p", "no:cacheprovider", "-W", "default", "--nbval"]
 NBVAL += ["--nbval-current-env", "--nbval-sanitize-with", str(PROJECT / "tests" / "nbval.cfg")]
 
 

@@ -58,7 +58,7 @@ def test_page_has_no_script_and_no_other_host(page):
 def test_title_question_contents_and_code_are_there(page):
     html = pages.render(notebook(), page, {})
     assert '<p class="kicker">What changed?</p>' in html
-    assert html.count("<h1>") == 1
+    assert html.count("<h1") == 1
     assert 'href="#a-section-scriptalert-1-script"' in html
     assert 'id="a-section-scriptalert-1-script"' in html
     assert '<div class="code">' in html

@@ -67,7 +67,7 @@ def test_everything_is_there(made):
 
 def test_the_manifest_names_inputs_files_and_numbers(made):
     manifest = json.loads((made / "manifest.json").read_text())
-    assert manifest["day"], manifest["compare_to"] == ("2025-01-08", "2024-12-08")
+    assert (manifest["day"], manifest["compare_to"]) == ("2025-01-08", "2024-12-08")
     assert manifest["source"]["id"] == "reconstruction"
     assert {item["assessed_day"] for item in manifest["inputs"]} == set(DAYS)
     raw = PROJECT / "data" / "raw" / "reconstruction"

@@ -216,7 +216,7 @@ def _tiles(frame: Sector, source: Any, credit: str, options: Options) -> Basemap
     top = int(source.get("max_zoom", _MAX_ZOOM)) if isinstance(source, Mapping) else _MAX_ZOOM
     zoom = tile_zoom(bounds, options, top)
     picture, extent = _within(options.budget_s, lambda: _fetch(source, bounds, zoom, options))
-    if float(picture.std()) < 1.0:
+    if picture.std(axis=(0, 1)).max() < 1.0:
         raise ValueError("the tiles are one flat colour, as where a server turns callers away")
     left, right, bottom, upper = extent
     image, _ = _warp(picture, "EPSG:3857", (left, bottom, right, upper), frame, options)
@@ -342,7 +342,7 @@ def _warp(
     contextily's own way to draw a picture in another projection stretches one that is smaller than
     the axes, and blackens its edges.
     """
-    from rasterio.transform import from_bounds
+    from rasterio import Affine
     from rasterio.warp import Resampling, reproject
 
     x0, y0, x1, y1 = frame.bounds_m
@@ -350,12 +350,17 @@ def _warp(
     rows, columns = picture.shape[:2]
     layers = np.moveaxis(np.dstack([picture, np.full((rows, columns), 255, np.uint8)]), -1, 0)
     warped = np.zeros((4, *shape), np.uint8)
+
+    def grid(edges: tuple[float, float, float, float], width: int, height: int) -> Any:
+        left, low, right, high = edges
+        return Affine((right - left) / width, 0, left, 0, (low - high) / height, high)
+
     reproject(
         np.ascontiguousarray(layers),
         warped,
-        src_transform=from_bounds(*bounds, columns, rows),
+        src_transform=grid(bounds, columns, rows),
         src_crs=crs,
-        dst_transform=from_bounds(x0, y0, x1, y1, shape[1], shape[0]),
+        dst_transform=grid((x0, y0, x1, y1), shape[1], shape[0]),
         dst_crs=frame.crs,
         resampling=Resampling.bilinear,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -85,7 +86,8 @@ class SectorChange:
     sliver_km2
         How much of `gained_km2 + lost_km2` lies in slivers, which are never drawn or counted.
     moved_line_km
-        Geodesic length of the line that moved.
+        Geodesic length of the line that moved: for each piece the mean of its old and new line (the
+        one it has, where it has but one), without the state border and the sector's own edge.
     contact_line_km
         Geodesic length of the line on `after_day` inside the sector, without the state border and
         without the sector's own edge.
@@ -419,8 +421,9 @@ def _segments(lines: Geometries) -> tuple[FloatArray, FloatArray, IntArray]:
     return (a + b) / 2, np.asarray(metres, dtype=np.float64) / 1000, owner[part[:-1][same]]
 
 
+@lru_cache(maxsize=64)
 def border_band(
-    border: BaseGeometry | None, bounds: Sequence[float], crs: str
+    border: BaseGeometry | None, bounds: tuple[float, float, float, float], crs: str
 ) -> BaseGeometry | None:
     """Find the strip along the state border where an edge is not a line of contact.
 
@@ -475,7 +478,9 @@ def contact_line(lines: Any, polygon: BaseGeometry | None, band: BaseGeometry | 
     if polygon is None:
         return _without(lines, band)
     near = shapely.clip_by_rect(lines, *polygon.bounds)
-    inside = shapely.intersection(near, _without(polygon, band))
+    if np.all(shapely.is_empty(near)):
+        return near
+    inside = _without(shapely.intersection(near, polygon), band)
     return shapely.difference(inside, polygon.boundary)
 
 

@@ -106,7 +106,9 @@ def ingest(find: Callable[[], Workspace], source: str | None) -> None:
 @click.option("--tier", default="", help="Default: the sector's own.")
 @click.option("--out", type=click.Path(path_type=Path), help="CSV file. Default: the terminal.")
 @click.pass_obj
-def measures(find: Callable[[], Workspace], sector_keys: tuple[str, ...], **options: Any) -> None:
+def measures(
+    find: Callable[[], Workspace], /, sector_keys: tuple[str, ...], **options: Any
+) -> None:
     """Measure sectors day by day: area, gains, losses, as CSV."""
     from helpers import measures as measuring
     from helpers import outputs, reference, snapshots, sources
@@ -133,7 +135,9 @@ def measures(find: Callable[[], Workspace], sector_keys: tuple[str, ...], **opti
 
 
 @main.command()
-@click.option("--out", type=click.Path(path_type=Path), help="Folder. Default: data/raw/reconstruction.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder. Default: data/raw/reconstruction."
+)
 def reconstruct(out: Path | None) -> None:
     """Make the embedded sample again from the settlement facts (half a minute)."""
     from helpers import reconstruction, reference

@@ -308,7 +308,7 @@ _NECK = 1 / 110
 # Small pieces nearer together than this share of the frame's width are told as one.
 _GATHER = 0.08
 # A piece gets a number of its own from this many square pixels on.
-_OWN_PX2 = 6000
+_OWN_PX2 = 2500
 # What is less than this share of everything that moved is not numbered.
 _WORTH = 0.03
 

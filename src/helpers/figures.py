@@ -31,8 +31,8 @@ _SHOWN_PX = 900
 
 _PALETTE = 256
 _THEME_COLOURS = tuple(sorted({int(colour[1:], 16) for colour in COLOURS.values()}))
-# Colours that are compared with the palette at once: a photograph has a hundred thousand.
-_BLOCK = 4096
+# More colours than this are a picture under a map, which a palette would spoil.
+_MOST_COLOURS = 40_000
 # A hundredth of a point is a fiftieth of a pixel: more digits only make an SVG heavy.
 _PATH_DATA = re.compile(rb' d="[^"]+"')
 _DIGITS = re.compile(rb"(\.\d\d)\d+")
@@ -181,19 +181,22 @@ def _unique_ids(figure: Figure) -> None:
 def _png(figure: Figure) -> tuple[bytes, tuple[int, int]]:
     canvas: Any = figure.canvas
     canvas.draw()
-    rgb = np.asarray(canvas.buffer_rgba())[..., :3]
-    indices, palette = _to_palette(rgb)
-    image = Image.fromarray(indices)
-    image.putpalette(palette.tobytes())
+    rgb = np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    reduced = _to_palette(rgb)
+    if reduced is None:
+        image = Image.fromarray(rgb)
+    else:
+        indices, palette = reduced
+        image = Image.fromarray(indices)
+        image.putpalette(palette.tobytes())
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=9)
-    height, width = indices.shape
-    return buffer.getvalue(), (width, height)
+    return buffer.getvalue(), image.size
 
 
 def _to_palette(
     rgb: npt.NDArray[np.uint8],
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]] | None:
     """Reduce an image to 256 colours: the theme's, the most frequent, others to their nearest.
 
     The colours of the areas stay exact, and the same in every figure: Pillow's own reductions shift
@@ -205,6 +208,8 @@ def _to_palette(
     starts = np.flatnonzero(np.r_[True, packed[1:] != packed[:-1]])
     lengths = np.diff(np.r_[starts, len(packed)])
     colours, inverse = np.unique(packed[starts], return_inverse=True)
+    if len(colours) > _MOST_COLOURS:
+        return None
     counts = np.bincount(inverse, weights=lengths)
     # The theme's own colours stay, however little there is of them. `colours` ascend, so a stable
     # sort by count makes ties repeatable.
@@ -213,12 +218,8 @@ def _to_palette(
     parts = np.stack([colours >> 16 & 255, colours >> 8 & 255, colours & 255], axis=1)
     parts = parts.astype(np.int32)
     palette = parts[kept]
-    nearest = np.concatenate(
-        [
-            ((block[:, None, :] - palette[None, :, :]) ** 2).sum(axis=2).argmin(axis=1)
-            for block in np.array_split(parts, len(parts) // _BLOCK + 1)
-        ]
-    ).astype(np.uint8)
+    distance = ((parts[:, None, :] - palette[None, :, :]) ** 2).sum(axis=2)
+    nearest = distance.argmin(axis=1).astype(np.uint8)
     indices = np.repeat(nearest[inverse], lengths).reshape(rgb.shape[:2])
     return indices, palette.astype(np.uint8)
 

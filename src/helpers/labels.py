@@ -44,6 +44,10 @@ class Size:
         """Ascent and descent together."""
         return self.ascent + self.descent
 
+    def padded(self, air: float) -> Size:
+        """The same with air on all sides; the text itself starts `air` further right."""
+        return Size(self.width + 2 * air, self.ascent + air, self.descent + air)
+
 
 @dataclass(frozen=True)
 class Spot:
@@ -197,10 +201,10 @@ class Layout:
         sums = self._sums
         return float(sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0])
 
-    def is_free(self, box: Box) -> bool:
-        """Whether a box lies on the map and touches nothing that is reserved."""
+    def is_free(self, box: Box, margin: float | None = None) -> bool:
+        """Whether a box keeps clear of the edges and touches nothing that is reserved."""
         x0, y0, x1, y1 = box
-        m = self.margin
+        m = self.margin if margin is None else margin
         if x0 < m or y0 < m or x1 > self.width - m or y1 > self.height - m:
             return False
         return not any(x0 < b[2] and b[0] < x1 and y0 < b[3] and b[1] < y1 for b in self._boxes)

@@ -31,7 +31,7 @@ from helpers.furniture import (
 )
 from helpers.labels import Box, Size, Spot, around, ring
 from helpers.schema import INVERTED_TIERS
-from helpers.sheet import KeyEntry, Look, Sheet, draw_area, draw_line, open_sheet
+from helpers.sheet import KeyEntry, Look, Sheet, draw_area, draw_line, finish, open_sheet
 from helpers.style import COLOURS, FontRole, Theme, halo, line_height_in, wrap
 
 if TYPE_CHECKING:
@@ -53,12 +53,17 @@ _MARKER_PT: Mapping[int, float] = MappingProxyType({1: 5.2, 2: 5.0, 3: 4.2, 4: 3
 _CHANGED_SHARE = 0.45
 # How fast a settlement's interest falls with its distance from the news, as a share of the frame.
 _INTEREST = 0.12
+# Room between the edge of some ground and its name, or a number in it, pixels.
+_AIR_PX = 9.0
+_NUMBER_AIR_PX = 4.0
 # How solid areas are drawn over a picture.
 _OVER_PICTURE = 0.6
+_NO_OBLASTS = frozenset({"Crimea", "Kyiv City", "Krasnodar", "Sevastopol"})
 # How far the lines of the oblasts may be off, metres: along the state border they are left out.
 _OBLAST_ERROR_M = 7000.0
 # Pointers to towns beyond the frame reach so far, km.
 _POINTER_KM = 60.0
+_POINTER_POPULATION = 10_000
 
 
 @dataclass(frozen=True)
@@ -164,15 +169,15 @@ def sector_map(
     claims = _claims(claimed, drawn, view)
     named = _known(places, view)
     inverted = change.tier in INVERTED_TIERS
-    key = _key((drawn, claims), named, text.key, theme, inverted=inverted)
-    foot = [*text.notes, base.picture.note, f"{text.sources} {base.picture.attribution}".strip()]
-    sheet = open_sheet(view, theme, (text.title, text.subtitle), key, foot)
+    sheet = open_sheet(view, theme)
     _draw_base(sheet, ground, base.picture)
     solid = 1.0 if base.picture.image is None else _OVER_PICTURE
     _draw_change(sheet, drawn, claims, inverted=inverted, solid=solid)
     numbers = _numbers(change, view, theme)
-    _furnish(sheet, base, ground, _News(drawn, named, numbers, _sides(change, drawn, ground, view)))
-    return sheet.figure
+    news = _News(drawn, named, numbers, _sides(change, drawn, ground, view))
+    changed = _furnish(sheet, base, ground, news)
+    key = _key((drawn, claims), changed, text.key, theme, inverted=inverted)
+    return finish(sheet, (text.title, text.subtitle), key, _foot(text, base))
 
 
 def no_data_map(
@@ -196,15 +201,19 @@ def no_data_map(
     """
     view = View(sector, theme.body_in * theme.dpi)
     ground = _Base.of(base, view)
-    foot = [*text.notes, base.picture.note, f"{text.sources} {base.picture.attribution}".strip()]
-    sheet = open_sheet(view, theme, (text.title, text.subtitle), (), foot)
+    sheet = open_sheet(view, theme)
     _draw_base(sheet, ground, base.picture)
     _state(sheet, message)
     nothing, no_line = shapely.MultiPolygon(), shapely.MultiLineString()
     drawn = Faces(nothing, nothing, nothing, no_line, no_line)
-    countries = _countries(ground, nothing)
-    _furnish(sheet, base, ground, _News(drawn, _known(Places(places.table), view), (), countries))
-    return sheet.figure
+    named = _known(Places(places.table), view)
+    _furnish(sheet, base, ground, _News(drawn, named, (), _countries(ground, nothing)))
+    return finish(sheet, (text.title, text.subtitle), (), _foot(text, base))
+
+
+def _foot(text: MapText, base: BaseLayers) -> list[str]:
+    sources = f"{text.sources} {base.picture.attribution}".strip()
+    return [*text.notes, base.picture.note, sources]
 
 
 @dataclass(frozen=True)
@@ -245,17 +254,21 @@ class _News:
     sides: Sequence[_Side]
 
 
-def _furnish(sheet: Sheet, base: BaseLayers, ground: _Base, news: _News) -> None:
-    """Put words and furniture on the map, the most important first."""
+def _furnish(sheet: Sheet, base: BaseLayers, ground: _Base, news: _News) -> set[str]:
+    """Put words and furniture on the map, the most important first.
+
+    Returns the kinds of change of the settlements that found room.
+    """
     _heat(sheet, news.drawn, ground.border, news.named)
     locator = reserve_locator(sheet)
     draw_scale(sheet)
     grid = draw_graticule(sheet)
-    _draw_names(sheet, news.drawn, news.named, news.numbers)
+    changed = _draw_names(sheet, news)
     _name_sides(sheet, news.sides)
     _name_oblasts(sheet, ground)
     label_graticule(sheet, grid)
     draw_locator(sheet, locator, base.ukraine, base.countries)
+    return changed
 
 
 def _state(sheet: Sheet, message: str) -> None:
@@ -440,7 +453,7 @@ def _heat(sheet: Sheet, drawn: Faces, border: BaseGeometry, named: pd.DataFrame)
 
 def _key(
     grounds: tuple[Faces, BaseGeometry],
-    named: pd.DataFrame,
+    changed: set[str],
     labels: Mapping[str, str],
     theme: Theme,
     *,
@@ -471,7 +484,7 @@ def _key(
         ("newly_inside", "newly", "gained_text"),
         ("newly_outside", "left", "lost_text"),
     ):
-        if role in labels and named["changed"].eq(kind).any():
+        if role in labels and kind in changed:
             look = marker | {"color": COLOURS["paper"], "markeredgecolor": COLOURS[colour]}
             entries.append(KeyEntry(role, labels[role], look))
     return entries
@@ -506,7 +519,7 @@ def _inside(named: pd.DataFrame, view: View) -> pd.Series[bool]:
 
 def _interest(named: pd.DataFrame, drawn: Faces, view: View) -> npt.NDArray[np.float64]:
     """How much a reader wants a settlement on the map: size, and closeness to the news."""
-    size = np.log10(np.maximum(named["population"].to_numpy(float), 100.0))
+    size = 1.6 * np.log10(np.maximum(named["population"].to_numpy(float), 100.0))
     size += 5 - named["rank"].to_numpy(float)
     news = shapely.union_all([drawn.gained, drawn.lost])
     if news.is_empty:
@@ -520,30 +533,37 @@ def _interest(named: pd.DataFrame, drawn: Faces, view: View) -> npt.NDArray[np.f
     return interest
 
 
-def _draw_names(
-    sheet: Sheet, drawn: Faces, named: pd.DataFrame, numbers: Sequence[tuple[Spread, str]]
-) -> None:
-    """Place settlements, numbers and pointers, the most telling first."""
-    inside = named[_inside(named, sheet.view)].copy()
-    inside["interest"] = _interest(inside, drawn, sheet.view)
-    inside = inside.sort_values(
-        ["namesake", "interest", "name"], ascending=[False, False, True], kind="stable"
-    )
-    news = inside["changed"].ne("")
-    most = int(_CHANGED_SHARE * sheet.theme.max_labels)
-    first = inside[inside["namesake"]]
-    changed = inside[news & ~inside["namesake"]].head(most)
-    cities = inside[~news & ~inside["namesake"] & (inside["rank"] <= 2)]
-    rest = inside[~news & ~inside["namesake"] & (inside["rank"] > 2)]
-    done = sum(_draw_place(sheet, place) for place in _rows(first))
-    for spread, text in numbers:
+def _draw_names(sheet: Sheet, news: _News) -> set[str]:
+    """Place settlements, numbers and pointers, the most telling first.
+
+    Returns the kinds of change of the settlements that found room.
+    """
+    inside = news.named[_inside(news.named, sheet.view)].copy()
+    inside["interest"] = _interest(inside, news.drawn, sheet.view)
+    inside = inside.sort_values(["interest", "name"], ascending=[False, True], kind="stable")
+    # Where no town gives the sector its name the most telling ones take its place.
+    telling = inside.index[inside["rank"] <= 2][:2]
+    first = inside["namesake"] if inside["namesake"].any() else inside.index.isin(telling)
+    changed = inside["changed"].ne("") & ~first
+    large = ~changed & ~first & (inside["rank"] <= 2)
+    rest = ~changed & ~first & (inside["rank"] > 2)
+    limit = sheet.theme.max_labels
+
+    def draw(some: pd.DataFrame, done: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+        for place in _rows(some):
+            if len(done) >= most:
+                break
+            done += [place] * _draw_place(sheet, place)
+        return done
+
+    done = draw(inside[first], [], limit)
+    for spread, text in news.numbers:
         _draw_number(sheet, spread, text)
-    done += sum(_draw_place(sheet, place) for place in _rows(pd.concat([changed, cities])))
-    _draw_pointers(sheet, named)
-    for place in _rows(rest):
-        if done >= sheet.theme.max_labels:
-            break
-        done += _draw_place(sheet, place)
+    done = draw(inside[changed], done, int(_CHANGED_SHARE * limit))
+    done = draw(inside[large], done, limit)
+    _draw_pointers(sheet, news.named)
+    done = draw(inside[rest], done, limit)
+    return {place["changed"] for place in done}
 
 
 def _rows(named: pd.DataFrame) -> list[dict[str, Any]]:
@@ -567,7 +587,7 @@ def _draw_place(sheet: Sheet, place: Mapping[str, Any]) -> bool:
     points = _MARKER_PT[2 if place["namesake"] and rank > 2 else rank]
     radius = points * sheet.theme.dpi / 72 / 2
     symbol = (x - radius - 1, y - radius - 1, x + radius + 1, y + radius + 1)
-    if not sheet.layout.is_free(symbol):
+    if not sheet.layout.is_free(symbol, margin=0):
         return False
     size = sheet.size(place["name"], look)
     margin = 1.0 if place["changed"] or place["namesake"] else 5.0
@@ -603,7 +623,7 @@ def _numbers(change: SectorChange, view: View, theme: Theme) -> list[tuple[Sprea
     inverted = change.tier in INVERTED_TIERS
     step = step_km2(change.net_km2, change.change_error_km2)
     texts = []
-    for spread in spreads(change.pieces, view, theme.max_labels // 4):
+    for spread in spreads(change.pieces, view, theme.max_labels // 3):
         signed = spread.area_km2 if spread.kind == "gained" else -spread.area_km2
         if round(spread.area_km2 / step):
             area = km2(spread.area_km2, step) if inverted else km2(signed, step, signed=True)
@@ -619,11 +639,11 @@ def _draw_number(sheet: Sheet, spread: Spread, text: str) -> None:
     within = beside
     if gained:
         within = Look("label_strong", sheet.theme.label, COLOURS["paper"], 2.0, COLOURS["gained"])
-    size = sheet.size(text, within)
+    size = sheet.size(text, within).padded(_NUMBER_AIR_PX)
     spots = sheet.layout.spots_within(sheet.cells(spread.ground), size, step=1)
-    spot = sheet.layout.place(spots, size)
+    spot = sheet.layout.place(spots, size, margin=0)
     if spot:
-        sheet.write(text, spot, within, "number")
+        sheet.write(text, Spot(spot.x + _NUMBER_AIR_PX, spot.y), within, "number")
     else:
         _draw_beside(sheet, spread, text, beside)
 
@@ -668,7 +688,8 @@ def _draw_pointers(sheet: Sheet, named: pd.DataFrame) -> None:
     x, y = named["x"].clip(0, view.width_px), named["y"].clip(0, view.height_px)
     away = np.hypot(named["x"] - x, named["y"] - y) * view.m_per_px / 1000
     table = named.assign(edge_x=x, edge_y=y, km=away)
-    table = table[(away >= 1) & (away <= _POINTER_KM) & (named["rank"] <= 2)]
+    large = named["population"] >= _POINTER_POPULATION
+    table = table[(away >= 1) & (away <= _POINTER_KM) & large]
     score = np.log10(table["population"].clip(lower=1000)) - table["km"] / 15
     table = table.assign(score=score).sort_values(["score", "name"], ascending=[False, True])
     done = 0
@@ -690,7 +711,7 @@ def _draw_pointer(sheet: Sheet, town: Mapping[str, Any]) -> bool:
     # Along its edge a pointer may give way, at a price: it should stand where the town lies.
     along_top = 0 < edge_x < layout.width
     spots = []
-    for shift in (0, 30, -30, 60, -60, 90, -90):
+    for shift in (0, *(sign * step for step in range(25, 151, 25) for sign in (1, -1))):
         x = edge_x + shift * along_top - (size.width - arrow / 2 if after else arrow / 2)
         y = edge_y + shift * (not along_top) - words.ascent / 2
         x = min(max(x, pad), layout.width - pad - size.width)
@@ -744,11 +765,11 @@ def _sides(change: SectorChange, drawn: Faces, ground: _Base, view: View) -> lis
     """What the sides are called; of ground that a source is silent about nothing is said."""
     adjective = change.source.adjective
     capital = adjective.capitalize()
-    sides = _countries(ground, shapely.union_all([drawn.held, drawn.gained, drawn.lost]))
+    covered = shapely.union_all([drawn.held, drawn.gained, drawn.lost])
+    sides = _countries(ground, covered)
     if change.tier in INVERTED_TIERS:
         return [*sides, _Side(f"{capital} as Ukrainian-held", drawn.held)]
-    free = ground.home.intersection(view.ground)
-    free = free.difference(shapely.union_all([drawn.held, drawn.gained]))
+    free = ground.home.intersection(view.ground).difference(covered)
     return [
         *sides,
         _Side(f"Not {adjective} as Russian-controlled", free),
@@ -779,9 +800,9 @@ def _name_ground(
         max(size.width for size in sizes),
         sizes[0].ascent + step * (len(lines) - 1),
         sizes[0].descent,
-    )
+    ).padded(_AIR_PX)
     spots = sheet.layout.spots_within(sheet.cells(ground), block)
-    spot = sheet.layout.place(spots, block, margin=12)
+    spot = sheet.layout.place(spots, block, margin=4)
     if spot is None:
         return False
     for number_, (line, size) in enumerate(zip(lines, sizes, strict=True)):
@@ -795,7 +816,8 @@ def _name_oblasts(sheet: Sheet, ground: _Base) -> None:
     if ground.oblast_lines.is_empty:
         return
     look = Look("label", sheet.theme.small, COLOURS["subtle"])
-    for name, oblast in ground.oblasts.items():
+    for key, oblast in ground.oblasts.items():
+        name = key if key in _NO_OBLASTS else f"{key} Oblast"
         size = sheet.size(name, look)
         spots = sheet.layout.spots_within(sheet.cells(oblast), size, pull=0)
         if not spots:
@@ -806,7 +828,7 @@ def _name_oblasts(sheet: Sheet, ground: _Base) -> None:
         near = [
             Spot(spot.x, spot.y, float(distance) / 20)
             for spot, distance in zip(spots, away, strict=True)
-            if distance < sheet.layout.width / 6
+            if distance < sheet.layout.width / 14
         ]
         spot = sheet.layout.place(near, size, margin=10)
         if spot:

@@ -381,7 +381,8 @@ def _contact_km(followed: _Changes, place: _Place) -> FloatArray:
         cut = changes.contact_line(followed.edges[near[~within]], place.polygon, place.band)
         lengths[~within] = np.sign(lengths[~within]) * changes.lengths_km(cut)
     change = changes.sums(followed.lines.step[near], lengths, n)
-    lengths_now: FloatArray = changes.lengths_km(np.array([first]))[0] + np.cumsum(change)
+    first_km = changes.lengths_km(np.array([first]))[0]
+    lengths_now: FloatArray = np.maximum(first_km + np.cumsum(change), 0)
     return lengths_now
 
 
@@ -407,7 +408,7 @@ def _levels(
         missing = area(i) - first - float(np.sum(added[: i + 1] - removed[: i + 1]))
         (added if missing > 0 else removed)[i] += abs(missing)
         sliver[i] += abs(missing)
-    levels: FloatArray = first + np.cumsum(added - removed)
+    levels: FloatArray = np.maximum(first + np.cumsum(added - removed), 0)  # not -1e-12
     return levels
 
 

@@ -85,7 +85,8 @@ def markdown_page(text: str) -> str:
 
 def safe_table(text: str) -> str:
     """Keep of an HTML output what a table needs; scripts, styles and links go."""
-    return bleach.clean(text, tags=_TABLE_TAGS, attributes=_TABLE_ATTRIBUTES, strip=True)
+    cleaned = bleach.clean(text, tags=_TABLE_TAGS, attributes=_TABLE_ATTRIBUTES, strip=True)
+    return str(cleaned)
 
 
 @cache
@@ -97,6 +98,7 @@ def _exporter() -> HTMLExporter:
     )
     exporter.register_filter("markdown_page", markdown_page)
     exporter.register_filter("safe_table", safe_table)
+    exporter.register_filter("without_title", _without_title)
     return exporter
 
 
@@ -142,6 +144,11 @@ def figures(folder: Path) -> dict[str, dict[str, Any]]:
             **renditions,
         }
     return found
+
+
+def _without_title(text: str) -> str:
+    """Drop the notebook's own title: the page has the finding there."""
+    return re.sub(r"^# .*\n?", "", text, count=1)
 
 
 def _question(notebook: NotebookNode) -> str:

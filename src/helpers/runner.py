@@ -49,7 +49,7 @@ class Job:
     parameters: Mapping[str, Any]
 
 
-class _Engine(NBClientEngine):
+class _Engine(NBClientEngine):  # type: ignore[misc]  # papermill has no types
     """papermill's own engine, with the kernel's environment and no clock in the result."""
 
     @classmethod
@@ -66,7 +66,8 @@ class _Engine(NBClientEngine):
             # Its shutdown is logged as an error; a real failure is in the notebook.
             extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
         )
-        return client.execute(env=environment)
+        executed: NotebookNode = client.execute(env=environment)
+        return executed
 
 
 papermill_engines.register(_ENGINE, _Engine)
@@ -130,7 +131,7 @@ def run(job: Job, folder: Path, environment: Mapping[str, str]) -> NotebookNode:
     target = folder / f"{job.name}.ipynb"
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        notebook = execute_notebook(
+        notebook: NotebookNode = execute_notebook(
             str(job.notebook),
             str(target),
             parameters=dict(job.parameters),

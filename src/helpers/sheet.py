@@ -125,48 +125,51 @@ class Sheet:
         return inside
 
 
-def open_sheet(
-    view: View, theme: Theme, heading: tuple[str, str], key: Sequence[KeyEntry], foot: Sequence[str]
-) -> Sheet:
-    """Set everything around a map, and make its axes.
-
-    Parameters
-    ----------
-    view
-        Frame and scale; as wide as the rendition's body.
-    theme
-        The rendition.
-    heading
-        Title and subtitle.
-    key
-        What the key shows.
-    foot
-        Paragraphs below the map, the source last.
-
-    Returns
-    -------
-    Sheet
-        With an empty map.
-    """
+def open_sheet(view: View, theme: Theme) -> Sheet:
+    """Make a page with an empty map, as wide as the rendition's body; `finish` puts it in place."""
     figure = new_figure(theme)
-    top = title_block(figure, theme, *heading)
-    if key:
-        top = _draw_key(figure, theme, key, top + 0.02)
-    # The map starts on a whole pixel.
-    top = round(top * theme.dpi) / theme.dpi
-    height = round(view.height_px) / theme.dpi
-    set_height(figure, theme, top + height + _AFTER_MAP_IN + source_line(figure, theme, foot))
-    ax = figure.add_axes(
-        axes_rect(figure, left=theme.pad, top=top, width=theme.body_in, height=height),
-        facecolor=COLOURS["land"],
-        gid="map",
-    )
+    ax = figure.add_axes((0, 0, 1, 1), facecolor=COLOURS["land"], gid="map")
     x0, y0, x1, y1 = view.bounds_m
     ax.set(xlim=(x0, x1), ylim=(y0, y1), xticks=[], yticks=[])
     ax.set_autoscale_on(False)
     for spine in ax.spines.values():
         spine.set_visible(False)
     return Sheet(figure, ax, view, theme, Layout(view.width_px, view.height_px))
+
+
+def finish(
+    sheet: Sheet, heading: tuple[str, str], key: Sequence[KeyEntry], foot: Sequence[str]
+) -> Figure:
+    """Set everything around a drawn map.
+
+    Parameters
+    ----------
+    sheet
+        The page with its map.
+    heading
+        Title and subtitle.
+    key
+        What the key shows: known only when the map is drawn.
+    foot
+        Paragraphs below the map, the source last.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The page, complete.
+    """
+    figure, theme = sheet.figure, sheet.theme
+    top = title_block(figure, theme, *heading)
+    if key:
+        top = _draw_key(figure, theme, key, top + 0.02)
+    # The map starts on a whole pixel.
+    top = round(top * theme.dpi) / theme.dpi
+    height = round(sheet.view.height_px) / theme.dpi
+    set_height(figure, theme, top + height + _AFTER_MAP_IN + source_line(figure, theme, foot))
+    sheet.ax.set_position(
+        axes_rect(figure, left=theme.pad, top=top, width=theme.body_in, height=height)
+    )
+    return figure
 
 
 # Shapes -------------------------------------------------------------------------------------

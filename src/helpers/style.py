@@ -565,6 +565,8 @@ def text_extents(figure: Figure) -> list[tuple[Text, tuple[float, float, float, 
     list of tuple
         The text, and x0, y0, x1, y1 in pixels from the bottom left corner.
     """
+    # Insets find their place when the figure is drawn.
+    figure.draw_without_rendering()
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     found = []
     for artist in figure.findobj(Text):
