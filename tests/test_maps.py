@@ -2,7 +2,9 @@
 
 import time
 from dataclasses import replace
+from datetime import date
 from itertools import combinations
+from pathlib import Path
 
 import geopandas as gpd
 import matplotlib.pyplot as plt
@@ -18,11 +20,13 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.text import Text
 
-from helpers import style
+from helpers import changes, reference, sources, style
 from helpers.faces import BORDER_M, View, contact_line, faces, spreads
 from helpers.labels import Layout, Size, Spot, around
 from helpers.maps import BaseLayers, Places, no_data_map, sector_map
 from helpers.projection import STORAGE_CRS
+from helpers.readers import reconstruction
+from helpers.schema import Snapshot
 from helpers.style import THEMES, WIDE
 from mapcases import (
     BASE,
@@ -273,6 +277,40 @@ def test_no_data(theme):
     check_layout(figure, theme)
     assert " ".join(t for t, _ in texts(figure, "statement")).startswith("No map of this sector")
     assert not gids(figure) & {"held", "gained", "lost", "line_now", "key"}
+
+
+SAMPLE = Path(__file__).parents[1] / "data" / "raw" / "reconstruction"
+
+
+def sample_change(key):
+    """The change of a shipped sector in the embedded sample, 8 December to 8 January."""
+    sector = reference.sector(key)
+    tier = sector.measure
+    two = []
+    for day in ("2024-12-08", "2025-01-08"):
+        frame = reconstruction.read(SAMPLE / f"{day}.geojson")
+        layers = dict(zip(frame["layer"], frame.geometry, strict=True))
+        two.append(Snapshot("reconstruction", date.fromisoformat(day), layers, (tier,)))
+    return changes.in_sector(sector, *two, source=sources.get("reconstruction"), tier=tier)
+
+
+@pytest.mark.parametrize("key", ["toretsk", "kurakhove", "kursk"])
+def test_the_shipped_sectors_on_the_shipped_base(key):
+    change = sample_change(key)
+    base = BaseLayers(
+        reference.border(), reference.ukraine(), reference.countries(), reference.oblasts()
+    )
+    table = reference.settlements()
+    points = shapely.points(table["lon"], table["lat"])
+    newly = frozenset(table["id"][shapely.contains(change.gained, points)])
+    for theme in THEMES.values():
+        figure = draw(change, theme, base=base, places=Places(table, newly))
+        check_layout(figure, theme)
+        names = {text for text, _ in texts(figure, "place-label")}
+        assert {"toretsk": "Toretsk", "kurakhove": "Kurakhove", "kursk": "Sudzha"}[key] in names
+        assert len(names) >= 10
+        assert texts(figure, "number")
+        assert texts(figure, "pointer")
 
 
 # Numbers ---------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ _SHOWN_PX = 900
 _PALETTE = 256
 _THEME_COLOURS = tuple(sorted({int(colour[1:], 16) for colour in COLOURS.values()}))
 # More colours than this are a picture under a map, which a palette would spoil.
-_MOST_COLOURS = 40_000
+_MOST_COLOURS = 12_000
 # A hundredth of a point is a fiftieth of a pixel: more digits only make an SVG heavy.
 _PATH_DATA = re.compile(rb' d="[^"]+"')
 _DIGITS = re.compile(rb"(\.\d\d)\d+")
@@ -200,7 +200,8 @@ def _to_palette(
     """Reduce an image to 256 colours: the theme's, the most frequent, others to their nearest.
 
     The colours of the areas stay exact, and the same in every figure: Pillow's own reductions shift
-    them (white becomes #FCFCFC), and dithering would grain the flat tints.
+    them (white becomes #FCFCFC), and dithering would grain the flat tints. None for an image
+    of too many colours.
     """
     wide = rgb.reshape(-1, 3).astype(np.uint32)
     packed = (wide[:, 0] << 16) | (wide[:, 1] << 8) | wide[:, 2]

@@ -212,8 +212,11 @@ def no_data_map(
 
 
 def _foot(text: MapText, base: BaseLayers) -> list[str]:
-    sources = f"{text.sources} {base.picture.attribution}".strip()
-    return [*text.notes, base.picture.note, sources]
+    """Caveats and sources; a picture's note and credit stand there whether given or not."""
+    credit, note = base.picture.attribution.rstrip("."), base.picture.note
+    notes = [line for line in text.notes if line != note]
+    sources = text.sources if credit in text.sources else f"{text.sources} {credit}."
+    return [*notes, note, sources]
 
 
 @dataclass(frozen=True)

@@ -94,9 +94,12 @@ def advance_series(story: SectorSeries, *, marks: Sequence[date] = ()) -> Figure
 
 
 def advance_sectors(
-    stories: Sequence[SectorSeries], weeks: Mapping[str, pd.DataFrame]
+    stories: Sequence[SectorSeries],
+    weeks: Mapping[str, pd.DataFrame],
+    *,
+    name: str = "advance-sectors",
 ) -> FigureSet:
-    """Draw the change a week of several sectors on one scale, named ``advance-sectors``.
+    """Draw the change a week of several sectors on one scale.
 
     Parameters
     ----------
@@ -104,6 +107,8 @@ def advance_sectors(
         The sectors and their days.
     weeks
         Sector name to weekly totals (`helpers.series.totals`).
+    name
+        Name of the figure; two figures of one report may not share it.
 
     Returns
     -------
@@ -114,7 +119,7 @@ def advance_sectors(
     summaries = {story.sector.name: findings.sector_summary(story) for story in stories}
     return figures.render(
         lambda theme: charts.small_multiples(weeks, summaries=summaries, text=text, theme=theme),
-        name="advance-sectors",
+        name=name,
         alt=findings.sectors_alt(stories, weeks),
         caption=text.subtitle,
     )

@@ -54,8 +54,10 @@ class Table:
             return value.isoformat()[:10]
         if column.endswith("_share"):
             return f"{100 * float(value):.0f}"
-        if isinstance(value, bool | str):
-            return str(value)
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        if isinstance(value, str):
+            return value
         text = f"{value:,}" if isinstance(value, Integral) else f"{value:,.1f}"
         if text.strip("-0.,") == "":
             text = text.lstrip("-")
