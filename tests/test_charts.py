@@ -328,7 +328,7 @@ def test_the_band_is_named_with_the_error_of_the_day_pointed_at():
     day, _ = level.transData.inverted().transform(end)
     error = calendar["area_error_km2"].iloc[round(day - mpl.dates.date2num(calendar.index[0]))]
     (label,) = (text for text in words(figure) if "along the line" in text)
-    assert label.endswith(f"± {error:.0f}\N{NO-BREAK SPACE}km²")
+    assert label.endswith(f"±\u00a0{error:.0f}\N{NO-BREAK SPACE}km²")
 
 
 def test_every_artist_has_the_gid_of_its_role():
