@@ -62,9 +62,9 @@ def snapshot(ground, day=1, layer="assessed_control", source="deepstate"):
 def real_map(file_day: str) -> Snapshot:
     """The map of a DeepState file, e.g. "20250108"; it shows the day before."""
     path = Path(SHARED) / "deepstate" / f"deepstatemap_data_{file_day}.geojson"
-    row = deepstate.read(path).iloc[0]
+    (found,) = deepstate.read(path)
     tiers = ("control", "presence")
-    return Snapshot("deepstate", row["day"].date(), {row["layer"]: row["geometry"]}, tiers)
+    return Snapshot("deepstate", found.day, {found.layer: found.geometry}, tiers)
 
 
 @cache

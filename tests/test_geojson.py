@@ -96,3 +96,37 @@ def test_a_damaged_file_is_a_map_or_a_clear_error(tmp_path_factory, data):
         assert str(path) in str(error)
     else:
         assert ground.is_valid
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        collection(SQUARE),
+        collection([[[*xy, 7.5] for xy in SQUARE[0]]], None, BOW_TIE),
+        collection(SQUARE, [[[x + 1, y] for x, y in SQUARE[0]], [[x, y] for x, y in SQUARE[0]]]),
+    ],
+)
+def test_the_quick_way_reads_the_same_to_the_bit(tmp_path, content):
+    path = write(tmp_path, content)
+    quick = geojson._load_quickly(path.read_bytes())
+    slow = geojson._load_slowly(path.read_bytes(), path)
+    assert quick is not None
+    assert (quick.nulls, quick.properties) == (slow.nulls, slow.properties)
+    for a, b in zip(quick.geometry, slow.geometry, strict=True):
+        assert [shapely.to_wkb(p) for p in shapely.get_parts(a)] == [shapely.to_wkb(b)]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("folder", ["deepstate", "isw/layers", "isw/change_points"])
+def test_the_quick_way_reads_real_files_the_same(shared_data, folder):
+    paths = sorted((shared_data / folder).rglob("*.geojson"))
+    read = 0
+    for path in paths[:: max(1, len(paths) // 25)]:
+        quick = geojson._load_quickly(path.read_bytes())
+        if quick is not None:
+            slow = geojson._load_slowly(path.read_bytes(), path)
+            assert quick.properties == slow.properties
+            one, other = geojson.merge(quick.geometry), geojson.merge(slow.geometry)
+            assert shapely.to_wkb(one.normalize()) == shapely.to_wkb(other.normalize())
+            read += 1
+    assert read > 0.8 * len(paths[:: max(1, len(paths) // 25)])

@@ -288,8 +288,7 @@ def sample_change(key):
     tier = sector.measure
     two = []
     for day in ("2024-12-08", "2025-01-08"):
-        frame = reconstruction.read(SAMPLE / f"{day}.geojson")
-        layers = dict(zip(frame["layer"], frame.geometry, strict=True))
+        layers = {m.layer: m.geometry for m in reconstruction.read(SAMPLE / f"{day}.geojson")}
         two.append(Snapshot("reconstruction", date.fromisoformat(day), layers, (tier,)))
     return changes.in_sector(sector, *two, source=sources.get("reconstruction"), tier=tier)
 

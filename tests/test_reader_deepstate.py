@@ -1,6 +1,6 @@
 import json
+from datetime import date
 
-import pandas as pd
 import pytest
 
 from helpers.errors import SnapshotError
@@ -19,11 +19,11 @@ def write(folder, name, coordinates=CLOCKWISE):
 
 
 def test_the_assessed_day_is_the_one_before_the_file(tmp_path):
-    table = deepstate.read(write(tmp_path, "deepstatemap_data_20250101.geojson"))
-    assert table["day"].tolist() == [pd.Timestamp("2024-12-31")]
-    assert table["published"].tolist() == [pd.Timestamp("2025-01-01")]
-    assert table["layer"].tolist() == ["assessed_control"]
-    assert area_km2(table.geometry.iloc[0]) > 0  # clockwise rings are this source's habit
+    (found,) = deepstate.read(write(tmp_path, "deepstatemap_data_20250101.geojson"))
+    assert found.day == date(2024, 12, 31)
+    assert found.published == date(2025, 1, 1)
+    assert found.layer == "assessed_control"
+    assert area_km2(found.geometry) > 0  # clockwise rings are this source's habit
 
 
 @pytest.mark.parametrize("name", ["20250108.geojson", "deepstatemap_data_20250231.geojson"])
@@ -48,6 +48,6 @@ def test_a_truncated_real_file_says_at_which_byte(shared_data, tmp_path):
 
 @pytest.mark.real
 def test_the_first_real_day_has_the_published_area(shared_data):
-    table = deepstate.read(shared_data / "deepstate" / "deepstatemap_data_20240708.geojson")
+    (found,) = deepstate.read(shared_data / "deepstate" / "deepstatemap_data_20240708.geojson")
     # 109,360.87 by geodesics between the vertices, which bow 4.5 ppm off the straight edges.
-    assert area_km2(table.geometry.iloc[0]) == pytest.approx(109_360.87, rel=1e-5)
+    assert area_km2(found.geometry) == pytest.approx(109_360.87, rel=1e-5)

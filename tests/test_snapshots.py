@@ -126,8 +126,9 @@ def test_a_bad_file_is_named_and_the_others_go_on(three):
 
 def test_two_files_for_one_day_are_not_merged(three, monkeypatch):
     plain = snapshots.READERS["deepstate"]
-    day = plain(put(three, FIRST))["day"].iloc[0]
-    monkeypatch.setattr(snapshots, "READERS", {"deepstate": lambda p: plain(p).assign(day=day)})
+    day = plain(put(three, FIRST))[0].day
+    same = {"deepstate": lambda p: [m._replace(day=day) for m in plain(p)]}
+    monkeypatch.setattr(snapshots, "READERS", same)
     (done,) = snapshots.ingest(three)
     assert [path[-16:-8] for path, _ in done.failed] == [SECOND, THIRD]
     assert "already holds the layer 'assessed_control' of 2024-12-31" in done.failed[0][1]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 import pandas as pd
+from shapely.geometry.base import BaseGeometry
 
 from helpers import basemap, charts, figures, findings, maps, reference
 from helpers.changes import SectorChange
@@ -16,7 +17,12 @@ from helpers.tables import Table
 
 
 def sector_map(
-    change: SectorChange, moved: pd.DataFrame, *, under: str = "offline", note: str = ""
+    change: SectorChange,
+    moved: pd.DataFrame,
+    *,
+    claimed: BaseGeometry | None = None,
+    under: str = "offline",
+    note: str = "",
 ) -> FigureSet:
     """Draw the annotated map of a sector.
 
@@ -26,6 +32,8 @@ def sector_map(
         What changed.
     moved
         Settlements that came under or left the tier's ground (`helpers.settlements.changed`).
+    claimed
+        Ground that is claimed but not assessed on the later day, (multi)polygon in OGC:CRS84.
     under
         What lies under the map (`helpers.basemap.resolve`).
     note
@@ -50,19 +58,17 @@ def sector_map(
         came, left = left, came
         key |= {"newly_inside": key["newly_outside"], "newly_outside": key["newly_inside"]}
     places = maps.Places(reference.settlements(), newly=came, left=left)
-    credited = [*reference.attributions(), *filter(None, [base.picture.attribution])]
     text = maps.MapText(
         title=findings.headline(change, note),
         subtitle=findings.standfirst(change, note),
-        notes=(
-            *findings.caveats(change.source, change.sector),
-            *filter(None, [base.picture.note]),
-        ),
-        sources=findings.source_line(change.source, credited),
+        notes=findings.caveats(change.source, change.sector),
+        sources=findings.source_line(change.source, reference.attributions()),
         key=key,
     )
     return figures.render(
-        lambda theme: maps.sector_map(change, text=text, base=base, places=places, theme=theme),
+        lambda theme: maps.sector_map(
+            change, text=text, base=base, places=places, theme=theme, claimed=claimed
+        ),
         name=f"sector-map-{change.sector.key}",
         alt=findings.alt_text(change, note),
         caption=findings.caption(change),

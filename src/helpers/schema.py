@@ -6,11 +6,11 @@ input.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 import shapely
@@ -49,8 +49,6 @@ TIERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 # Tiers that fall where Russian forces advance. Everywhere, positive = Russian advance.
 INVERTED_TIERS = frozenset({"ukrainian_held"})
 
-SNAPSHOT_COLUMNS = ("day", "published", "layer", "geometry")
-
 # `area_km2` is the level of the tier; `gained_km2` and `lost_km2` are Russian advance and Russian
 # withdrawal since the snapshot before, `elapsed_days` earlier.
 MEASURE_COLUMNS = (
@@ -70,6 +68,29 @@ MEASURE_COLUMNS = (
 )
 
 _EMPTY = shapely.MultiPolygon()
+
+
+class LayerMap(NamedTuple):
+    """One layer of one map, as a reader returns it.
+
+    Not a row of a table: making a table of one row costs more than parsing a file.
+
+    Attributes
+    ----------
+    day
+        The assessed day.
+    layer
+        One of `LAYERS`.
+    geometry
+        Valid (multi)polygon in OGC:CRS84.
+    published
+        Day of publication, where the source tells it.
+    """
+
+    day: date
+    layer: str
+    geometry: BaseGeometry
+    published: date | None = None
 
 
 @dataclass(frozen=True)
@@ -180,21 +201,22 @@ def parse_day(text: str | date, what: str = "date") -> date:
     raise ParameterError(f"{what} {text!r} is not a day. Write it as YYYY-MM-DD, e.g. 2025-01-08.")
 
 
-def check_snapshot(table: gpd.GeoDataFrame, where: str) -> gpd.GeoDataFrame:
-    """Check the table that a reader returns.
+def check_maps(maps: Sequence[LayerMap], where: str, *, repaired: bool = False) -> list[LayerMap]:
+    """Check what a reader has read.
 
     Parameters
     ----------
-    table
-        Columns `SNAPSHOT_COLUMNS`, one row a day and layer: `day` the assessed day and `published`
-        (may be missing) as datetime64 at midnight, geometry valid (multi)polygons in OGC:CRS84.
+    maps
+        The layers of one file: each day and layer once, valid (multi)polygons in OGC:CRS84.
     where
         The file, for the message.
+    repaired
+        Whether the geometries come from a repair, and so need not be checked again.
 
     Returns
     -------
-    geopandas.GeoDataFrame
-        The same table.
+    list of LayerMap
+        The same.
 
     Raises
     ------
@@ -202,39 +224,50 @@ def check_snapshot(table: gpd.GeoDataFrame, where: str) -> gpd.GeoDataFrame:
         Naming every fault at once.
     """
     faults = []
-    missing = [c for c in SNAPSHOT_COLUMNS if c not in table.columns]
-    if missing:
-        raise SchemaError(f"{where}: the snapshot table lacks the columns {', '.join(missing)}.")
-    if table.crs is None or table.crs.to_string() != STORAGE_CRS:
-        faults.append(f"CRS is {table.crs}, not {STORAGE_CRS}")
-    alien = sorted(set(table["layer"]) - set(LAYERS))
+    alien = sorted({m.layer for m in maps} - set(LAYERS))
     if alien:
         faults.append(f"unknown layers {', '.join(map(repr, alien))}; known: {', '.join(LAYERS)}")
-    faults += [
-        f"column {column!r} is {table[column].dtype}, not datetime64"
-        for column in ("day", "published")
-        if not pd.api.types.is_datetime64_any_dtype(table[column])
-    ]
-    if table["day"].isna().any():
-        faults.append("a row has no assessed day")
-    doubled = table.duplicated(["day", "layer"])
-    if doubled.any():
-        faults.append(f"{int(doubled.sum())} rows repeat a day and layer")
-    faults += _geometry_faults(table)
+    doubled = len(maps) - len({(m.day, m.layer) for m in maps})
+    if doubled:
+        faults.append(f"{doubled} maps repeat a day and layer")
+    faults += [fault for m in maps if (fault := _geometry_fault(m, repaired=repaired))]
     if faults:
         raise SchemaError(f"{where}: " + "; ".join(faults) + ".")
-    return table
+    return list(maps)
 
 
-def _geometry_faults(table: gpd.GeoDataFrame) -> list[str]:
-    geometry = table.geometry
-    faults = []
-    if geometry.isna().any() or geometry.is_empty.any():
-        faults.append("a geometry is null or empty (leave the row out instead)")
-    kinds = sorted(set(geometry.geom_type.dropna()) - {"Polygon", "MultiPolygon"})
-    if kinds:
-        faults.append(f"geometry of type {', '.join(kinds)}, not (multi)polygons")
-    invalid = table.loc[~geometry.is_valid.fillna(value=True), "layer"]
-    if len(invalid):
-        faults.append(f"invalid geometry in {', '.join(sorted(set(invalid)))}")
-    return faults
+def _geometry_fault(layer_map: LayerMap, *, repaired: bool) -> str:
+    geometry, layer = layer_map.geometry, layer_map.layer
+    if geometry is None or geometry.is_empty:
+        return f"{layer} is null or empty (leave it out instead)"
+    if geometry.geom_type not in ("Polygon", "MultiPolygon"):
+        return f"{layer} is a {geometry.geom_type}, not a (multi)polygon"
+    if repaired or geometry.is_valid:
+        return ""
+    return f"{layer} is invalid ({shapely.is_valid_reason(geometry)})"
+
+
+def as_table(maps: Sequence[LayerMap]) -> gpd.GeoDataFrame:
+    """Lay maps out as a table, for looking at them.
+
+    Parameters
+    ----------
+    maps
+        What a reader returns.
+
+    Returns
+    -------
+    geopandas.GeoDataFrame
+        Columns day, published (datetime64), layer, geometry; CRS OGC:CRS84.
+    """
+    import geopandas as gpd
+
+    return gpd.GeoDataFrame(
+        {
+            "day": pd.to_datetime([m.day for m in maps]),
+            "published": pd.to_datetime([m.published for m in maps]),
+            "layer": [m.layer for m in maps],
+        },
+        geometry=[m.geometry for m in maps],
+        crs=STORAGE_CRS,
+    )

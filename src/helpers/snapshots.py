@@ -13,7 +13,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import geopandas as gpd
 import pandas as pd
 import shapely
 from filelock import FileLock, Timeout
@@ -23,12 +22,12 @@ from helpers.errors import FrontlineError, ParameterError, SnapshotError, Worksp
 from helpers.files import sha256
 from helpers.projection import area_km2
 from helpers.readers import deepstate, reconstruction
-from helpers.schema import InputFile, Snapshot, parse_day
+from helpers.schema import InputFile, LayerMap, Snapshot, parse_day
 from helpers.sources import Source
 from helpers.store import Store
 from helpers.workspace import Workspace
 
-READERS: Mapping[str, Callable[[Path], gpd.GeoDataFrame]] = MappingProxyType(
+READERS: Mapping[str, Callable[[Path], list[LayerMap]]] = MappingProxyType(
     {"deepstate": deepstate.read, "reconstruction": reconstruction.read}
 )
 _LOCK_WAIT_S = 60
@@ -176,8 +175,8 @@ def _ingest_locked(ws: Workspace, source: Source, store: Store) -> Ingested:
     )
 
 
-def _read(source: Source, name: str, path: Path) -> gpd.GeoDataFrame | str:
-    """A file's table, or the message of what is wrong with it."""
+def _read(source: Source, name: str, path: Path) -> list[LayerMap] | str:
+    """A file's maps, or the message of what is wrong with it."""
     try:
         return READERS[source.id](path)
     except FrontlineError as error:
@@ -185,21 +184,25 @@ def _read(source: Source, name: str, path: Path) -> gpd.GeoDataFrame | str:
 
 
 def _update(store: Store, same: pd.DataFrame, fresh: Mapping[str, tuple[str, int, Any]]) -> None:
+    """Store what was read now beside what stays from before."""
     days = store.days()
-    rows = [days[days["path"].isin(same["path"])]]
+    kept = days[days["path"].isin(same["path"])]
+    rows: list[dict[str, Any]] = []
     blobs: dict[str, bytes] = {}
-    files = [same]
-    for name, (digest, size, result) in fresh.items():
-        error = result if isinstance(result, str) else ""
-        files.append(
-            pd.DataFrame({"path": [name], "size": [size], "sha256": [digest], "error": [error]})
-        )
-        if not error:
-            rows.append(_day_rows(result, name, digest, blobs))
-    table = pd.concat([r for r in rows if len(r)], ignore_index=True) if rows else days
-    listed = pd.concat([f for f in files if len(f)], ignore_index=True)
+    for name, (digest, _, result) in fresh.items():
+        if not isinstance(result, str):
+            rows += _day_rows(result, name, digest, blobs)
+    files = [
+        {"path": name, "size": size, "sha256": digest, "error": result}
+        for name, (digest, size, result) in fresh.items()
+    ]
+    listed = pd.concat([same, pd.DataFrame(files, columns=same.columns)], ignore_index=True)
+    read = listed["error"].map(lambda result: isinstance(result, list))
+    listed["error"] = listed["error"].where(~read, "").astype(str)
+    table = pd.concat([kept, pd.DataFrame(rows, columns=days.columns)], ignore_index=True)
+    table = table.astype({"day": "datetime64[s]", "published": "datetime64[s]"})
     # The first file by name speaks for a day; a second one is named, not merged.
-    table = table.sort_values("path", kind="stable")
+    table = table.sort_values("path", kind="stable", ignore_index=True)
     doubled = table.duplicated(["day", "layer"])
     for path, day, layer in table.loc[doubled, ["path", "day", "layer"]].itertuples(index=False):
         first = table.loc[(table["day"] == day) & (table["layer"] == layer), "path"].iloc[0]
@@ -210,24 +213,26 @@ def _update(store: Store, same: pd.DataFrame, fresh: Mapping[str, tuple[str, int
 
 
 def _day_rows(
-    table: gpd.GeoDataFrame, name: str, digest: str, blobs: dict[str, bytes]
-) -> pd.DataFrame:
-    geometry = table.geometry.to_numpy()
-    wkb = shapely.to_wkb(geometry, byte_order=1)
-    ids = [hashlib.sha256(data).hexdigest() for data in wkb]
-    blobs.update(zip(ids, wkb, strict=True))
-    return pd.DataFrame(
-        {
-            "day": table["day"].astype("datetime64[s]").to_numpy(),
-            "published": table["published"].astype("datetime64[s]").to_numpy(),
-            "layer": table["layer"].to_numpy(),
-            "map_id": ids,
-            "area_km2": area_km2(geometry),
-            "vertices": shapely.get_num_coordinates(geometry),
-            "path": name,
-            "sha256": digest,
-        }
-    )
+    maps: Sequence[LayerMap], name: str, digest: str, blobs: dict[str, bytes]
+) -> list[dict[str, Any]]:
+    rows = []
+    for layer_map in maps:
+        wkb = shapely.to_wkb(layer_map.geometry, byte_order=1)
+        map_id = hashlib.sha256(wkb).hexdigest()
+        blobs[map_id] = wkb
+        rows.append(
+            {
+                "day": layer_map.day,
+                "published": layer_map.published,
+                "layer": layer_map.layer,
+                "map_id": map_id,
+                "area_km2": area_km2(layer_map.geometry),
+                "vertices": int(shapely.get_num_coordinates(layer_map.geometry)),
+                "path": name,
+                "sha256": digest,
+            }
+        )
+    return rows
 
 
 def _days_table(ws: Workspace, source_id: str) -> pd.DataFrame:

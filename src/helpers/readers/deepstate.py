@@ -7,20 +7,17 @@ names a file after its own UTC day, at about 03:30, so the map shows the end of 
 from __future__ import annotations
 
 import re
+from datetime import date, timedelta
 from pathlib import Path
 
-import geopandas as gpd
-import pandas as pd
-
 from helpers.errors import SnapshotError
-from helpers.projection import STORAGE_CRS
 from helpers.readers import geojson
-from helpers.schema import check_snapshot
+from helpers.schema import LayerMap, check_maps
 
-_NAME = re.compile(r"deepstatemap_data_(\d{8})\.geojson")
+_NAME = re.compile(r"deepstatemap_data_(\d{4})(\d{2})(\d{2})\.geojson")
 
 
-def read(path: Path) -> gpd.GeoDataFrame:
+def read(path: Path) -> list[LayerMap]:
     """Read one day.
 
     Parameters
@@ -30,9 +27,8 @@ def read(path: Path) -> gpd.GeoDataFrame:
 
     Returns
     -------
-    geopandas.GeoDataFrame
-        One row, layer ``assessed_control`` (see `helpers.schema.check_snapshot`). `published` is
-        the file name's day, `day` the one before.
+    list of LayerMap
+        One, layer ``assessed_control``: `published` is the file name's day, `day` the one before.
 
     Raises
     ------
@@ -43,23 +39,16 @@ def read(path: Path) -> gpd.GeoDataFrame:
     ground = geojson.merge(geojson.load(path).geometry)
     if ground.is_empty:
         raise SnapshotError(f"{path}: the map is empty; DeepState has not published such a day.")
-    table = gpd.GeoDataFrame(
-        {
-            "day": [published - pd.Timedelta(days=1)],
-            "published": [published],
-            "layer": ["assessed_control"],
-        },
-        geometry=[ground],
-        crs=STORAGE_CRS,
-    )
-    return check_snapshot(table, str(path))
+    day = published - timedelta(days=1)
+    maps = [LayerMap(day, "assessed_control", ground, published)]
+    return check_maps(maps, str(path), repaired=True)
 
 
-def _day(path: Path) -> pd.Timestamp:
+def _day(path: Path) -> date:
     match = _NAME.fullmatch(path.name)
     try:
         if match:
-            return pd.to_datetime(match[1], format="%Y%m%d")
+            return date(int(match[1]), int(match[2]), int(match[3]))
     except ValueError:
         pass
     raise SnapshotError(

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-import geopandas as gpd
-import pandas as pd
-
 from helpers.errors import ParameterError, SnapshotError
-from helpers.projection import STORAGE_CRS
 from helpers.readers import geojson
-from helpers.schema import check_snapshot, parse_day
+from helpers.schema import LayerMap, check_maps, parse_day
 
 _LAYERS = (
     "assessed_control",
@@ -23,7 +20,7 @@ _LAYERS = (
 _NEXT = "Make the sample again (frontline reconstruct) or restore the file."
 
 
-def read(path: Path) -> gpd.GeoDataFrame:
+def read(path: Path) -> list[LayerMap]:
     """Read one day.
 
     Parameters
@@ -33,9 +30,9 @@ def read(path: Path) -> gpd.GeoDataFrame:
 
     Returns
     -------
-    geopandas.GeoDataFrame
-        One row a layer (see `helpers.schema.check_snapshot`); `published` is missing throughout. A
-        layer that is not there has no ground that day; ``assessed_control`` always has.
+    list of LayerMap
+        One a layer, without a day of publication. A layer that is not there has no ground that day;
+        ``assessed_control`` always has.
 
     Raises
     ------
@@ -50,22 +47,19 @@ def read(path: Path) -> gpd.GeoDataFrame:
     if features.nulls:
         raise SnapshotError(f"{path}: {features.nulls} features have no geometry. {_NEXT}")
     for number, properties in enumerate(features.properties):
-        fault = _fault(properties, day)
+        fault = _fault(properties, day.isoformat())
         if fault:
             raise SnapshotError(f"{path}: feature {number} {fault}. {_NEXT}")
     found = [properties["layer"] for properties in features.properties]
     if "assessed_control" not in found:
         raise SnapshotError(f"{path}: the layer 'assessed_control' is not there. {_NEXT}")
-    table = gpd.GeoDataFrame(
-        {
-            "day": pd.to_datetime([day] * len(found)),
-            "published": pd.to_datetime([None] * len(found)),
-            "layer": found,
-        },
-        geometry=features.geometry,
-        crs=STORAGE_CRS,
+    return check_maps(
+        [
+            LayerMap(day, layer, ground)
+            for layer, ground in zip(found, features.geometry, strict=True)
+        ],
+        str(path),
     )
-    return check_snapshot(table, str(path))
 
 
 def _fault(properties: dict[str, Any], day: str) -> str:
@@ -78,10 +72,10 @@ def _fault(properties: dict[str, Any], day: str) -> str:
     return ""
 
 
-def _day(path: Path) -> str:
+def _day(path: Path) -> date:
     try:
         if path.suffix == ".geojson":
-            return parse_day(path.stem).isoformat()
+            return parse_day(path.stem)
     except ParameterError:
         pass
     raise SnapshotError(
