@@ -1,11 +1,13 @@
 """The one-way imports of the rooms: each module may import what stands here, and nothing else."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "helpers"
+DESCRIPTION = Path(__file__).parents[1] / "docs" / "rooms.md"
 
 # Rooms in the order of their storeys: a room may import rooms of lower storeys only.
 STOREYS = (
@@ -92,6 +94,11 @@ def faults(room: str, text: str, known: set[str]) -> list[str]:
 
 def test_every_room_has_a_storey():
     assert set(modules()) == set().union(*STOREYS)
+
+
+def test_every_room_is_described():
+    described = set(re.findall(r"`([a-z_.]+)`", DESCRIPTION.read_text()))
+    assert set(modules()) - described == set()
 
 
 @pytest.mark.parametrize("room", sorted(modules()))
