@@ -40,7 +40,7 @@ test: $(STAMP) ## pass the tests, the committed notebooks among them
 	  -W default notebooks
 
 lab: $(STAMP) ## open JupyterLab
-	@$(BIN)/jupyter lab --notebook-dir="$(CURDIR)" notebooks
+	@$(BIN)/jupyter lab $$([ "$$(id -u)" != 0 ] || echo --allow-root) --notebook-dir="$(CURDIR)" notebooks
 
 lint: $(STAMP) ## check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
