@@ -52,6 +52,7 @@ sample: $(STAMP) ## make the embedded sample again from the settlement facts
 	@$(BIN)/frontline reconstruct
 
 bench: $(STAMP) ## compare with the plain way, in the same run
+	@$(BIN)/python benchmarks/bench_ingest.py
 	@$(BIN)/python benchmarks/bench_measures.py
 
 lock: ## resolve pyproject.toml into requirements.lock and environment.yml (needs uv)

@@ -37,3 +37,18 @@ def deepstate(shared_data, tmp_path_factory) -> Workspace:
     ws = Workspace.at(root)
     snapshots.ensure(ws, "deepstate")
     return ws
+
+
+@pytest.fixture(scope="session")
+def everything(shared_data, tmp_path_factory) -> Workspace:
+    """A workspace with all publishers' real files, read."""
+    from helpers import ingest
+
+    root = tmp_path_factory.mktemp("everything")
+    raw = root / "data" / "raw"
+    raw.mkdir(parents=True)
+    for source in ("deepstate", "isw", "liveuamap"):
+        (raw / source).symlink_to(shared_data / source)
+    ws = Workspace.at(root)
+    ingest.run(ws)
+    return ws

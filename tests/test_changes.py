@@ -196,7 +196,7 @@ def test_new_ground_far_from_any_has_no_depth():
 
 
 def test_a_tier_that_the_source_does_not_draw_is_an_error():
-    with pytest.raises(SnapshotError, match="does not draw the tier 'claimed'"):
+    with pytest.raises(SnapshotError, match="does not tell the tier 'claimed'"):
         between(strip(37.1, 38), strip(37.1, 38), tier="claimed")
     with pytest.raises(ParameterError, match="Unknown tier"):
         between(strip(37.1, 38), strip(37.1, 38), tier="contrl")

@@ -65,7 +65,7 @@ def test_a_wrong_word_is_answered_with_the_right_ones(two_days, words, message):
 
 def test_ingest_says_what_it_did_and_fails_with_a_bad_file(two_days):
     assert run("--root", two_days.root, "ingest").output == (
-        "reconstruction: 2 new, 0 unchanged, 0 removed, 0 failed\n"
+        "reconstruction: 2 new, 0 unchanged, 0 removed, 0 failed, 0 quarantined\n"
     )
     (two_days.raw / "reconstruction" / "2025-01-09.geojson").write_text("{")
     done = run("--root", two_days.root, "ingest")

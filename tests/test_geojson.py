@@ -108,8 +108,8 @@ def test_a_damaged_file_is_a_map_or_a_clear_error(tmp_path_factory, data):
 )
 def test_the_quick_way_reads_the_same_to_the_bit(tmp_path, content):
     path = write(tmp_path, content)
-    quick = geojson._load_quickly(path.read_bytes())
-    slow = geojson._load_slowly(path.read_bytes(), path)
+    quick = geojson._load_quickly(path.read_bytes(), "")
+    slow = geojson._load_slowly(path.read_bytes(), "", path)
     assert quick is not None
     assert (quick.nulls, quick.properties) == (slow.nulls, slow.properties)
     for a, b in zip(quick.geometry, slow.geometry, strict=True):
@@ -122,9 +122,9 @@ def test_the_quick_way_reads_real_files_the_same(shared_data, folder):
     paths = sorted((shared_data / folder).rglob("*.geojson"))
     read = 0
     for path in paths[:: max(1, len(paths) // 25)]:
-        quick = geojson._load_quickly(path.read_bytes())
+        quick = geojson._load_quickly(path.read_bytes(), "")
         if quick is not None:
-            slow = geojson._load_slowly(path.read_bytes(), path)
+            slow = geojson._load_slowly(path.read_bytes(), "", path)
             assert quick.properties == slow.properties
             one, other = geojson.merge(quick.geometry), geojson.merge(slow.geometry)
             assert shapely.to_wkb(one.normalize()) == shapely.to_wkb(other.normalize())

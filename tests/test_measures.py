@@ -182,7 +182,7 @@ def test_what_cannot_be_measured_is_an_error(maps, options, message):
 
 
 def test_a_tier_that_the_source_does_not_draw_is_an_error():
-    with pytest.raises(SnapshotError, match="does not draw the tier 'claimed'"):
+    with pytest.raises(SnapshotError, match="does not tell the tier 'claimed'"):
         daily([snapshot(strip(37, 38))], tier="claimed")
 
 

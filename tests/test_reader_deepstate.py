@@ -21,7 +21,7 @@ def write(folder, name, coordinates=CLOCKWISE):
 def test_the_assessed_day_is_the_one_before_the_file(tmp_path):
     (found,) = deepstate.read(write(tmp_path, "deepstatemap_data_20250101.geojson"))
     assert found.day == date(2024, 12, 31)
-    assert found.published == date(2025, 1, 1)
+    assert (found.published, found.retrieved) == (None, date(2025, 1, 1))
     assert found.layer == "assessed_control"
     assert area_km2(found.geometry) > 0  # clockwise rings are this source's habit
 

@@ -268,10 +268,10 @@ def test_the_kursk_area_is_the_published_one(facts, sample):
 
 
 def test_the_incursion_comes_into_sight_on_its_third_day(sample):
-    held = [layers.get("ukrainian_held") for layers in sample]
-    assert held[:7] == [None] * 7  # to 2024-08-07
+    held = [layers["ukrainian_held"] for layers in sample]
+    assert all(ground.is_empty for ground in held[:7])  # to 2024-08-07
     assert area_km2(held[7]) == pytest.approx(307, abs=1)
-    assert None not in held[7:]
+    assert not any(ground.is_empty for ground in held[7:])
 
 
 def test_donetsk_ground_never_shrinks(sample):

@@ -13,8 +13,10 @@ DESCRIPTION = Path(__file__).parents[1] / "docs" / "rooms.md"
 STOREYS = (
     {"errors"},
     {"projection", "files", "workspace", "labels", "tables"},
-    {"schema", "sources", "style"},
+    {"schema", "sources", "style", "readers.names"},
     {
+        "export",
+        "gate",
         "readers.geojson",
         "reference",
         "changes",
@@ -24,19 +26,22 @@ STOREYS = (
         "findings",
         "figures",
     },
-    {"readers.deepstate", "readers.reconstruction", "reconstruction", "measures", "settlements"}
+    {"readers.deepstate", "readers.isw", "readers.liveuamap", "readers.polygons"}
+    | {"readers.reconstruction", "reconstruction", "measures", "settlements"}
     | {"store", "outputs", "provenance", "sheet", "charts"},
-    {"snapshots", "furniture", "pages"},
-    {"maps", "runner"},
+    {"publishers", "furniture", "pages"},
+    {"ingest", "maps", "runner"},
+    {"snapshots"},
+    {"inspection"},
     {"plates", "reports"},
     {"cli"},
 )
 
 # Memory only: no file, no picture.
-MEASURING = {"changes", "measures", "series", "settlements"}
+MEASURING = {"changes", "gate", "measures", "series", "settlements"}
 # Given what to draw; they never look for data.
 DRAWING = {"style", "sheet", "furniture", "labels", "maps", "charts", "basemap", "figures"}
-DATA = {"snapshots", "store", "readers.geojson", "readers.deepstate", "readers.reconstruction"}
+DATA = {"snapshots", "store", "ingest", "publishers"}
 
 
 def storey(room: str) -> int:
@@ -85,7 +90,8 @@ def faults(room: str, text: str, known: set[str]) -> list[str]:
     found += [f"{room}: relative or star import {n}" for n in names if n[0] == "." or n[-1] == "*"]
     if room in MEASURING and any(n.split(".")[0] in ("matplotlib", "pathlib") for n in names):
         found.append(f"{room} measures: it touches memory only")
-    if room in DRAWING and rooms_of(names, known) & DATA:
+    used = rooms_of(names, known)
+    if room in DRAWING and (used & DATA or any(u.startswith("readers.") for u in used)):
         found.append(f"{room} draws: it cannot look for data")
     if any(n.startswith("matplotlib.pyplot") for n in names):
         found.append(f"{room} uses pyplot, whose state outlives a figure")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import snapshots
+from helpers import ingest, publishers, snapshots
 from helpers.errors import ParameterError, SnapshotError, WorkspaceError
 from helpers.provenance import tree_sha256
 from helpers.workspace import Workspace
@@ -43,15 +43,15 @@ def three(workspace):
 
 def test_ingest_reads_what_is_new_and_only_that(three, monkeypatch):
     read = []
-    plain = snapshots.READERS["deepstate"]
+    plain = publishers.READERS["deepstate"]
     monkeypatch.setattr(
-        snapshots, "READERS", {"deepstate": lambda p: (read.append(p.name), plain(p))[1]}
+        publishers, "READERS", {"deepstate": lambda p: (read.append(p.name), plain(p))[1]}
     )
-    (done,) = snapshots.ingest(three)
+    (done,) = ingest.run(three)
     assert (done.new, done.unchanged, done.removed, done.failed) == (3, 0, 0, [])
     assert len(read) == 3
     put(three, "20250106", east=37.3)
-    (done,) = snapshots.ingest(three)
+    (done,) = ingest.run(three)
     assert (done.new, done.unchanged) == (1, 3)
     assert read[3:] == ["deepstatemap_data_20250106.geojson"]
 
@@ -66,7 +66,7 @@ def test_days_copies_and_gaps(three):
     first, second, third = snapshots.window(three, "deepstate", date(2024, 1, 1), date(2025, 2, 1))
     assert (first.copy_of, second.copy_of, third.copy_of) == (None, date(2024, 12, 31), None)
     assert second.tier("presence") is first.tier("presence")
-    assert second.published == date(2025, 1, 2)
+    assert (second.published, second.retrieved) == (None, date(2025, 1, 2))
     assert second.inputs[0].path == "data/raw/deepstate/deepstatemap_data_20250102.geojson"
 
 
@@ -111,76 +111,77 @@ def test_a_month_before_the_last_of_march():
 def test_a_bad_file_is_named_and_the_others_go_on(three):
     bad = three.raw / "deepstate" / "deepstatemap_data_20250107.geojson"
     bad.write_text('{"type": "Feat')
-    (done,) = snapshots.ingest(three)
+    (done,) = ingest.run(three)
     assert done.new == 4
     ((path, message),) = done.failed
     assert path == "data/raw/deepstate/deepstatemap_data_20250107.geojson"
     assert "not JSON at byte" in message
     assert len(snapshots.days(three, "deepstate")) == 3
     # It is named each time until it is mended.
-    assert snapshots.ingest(three)[0].failed == done.failed
+    assert ingest.run(three)[0].failed == done.failed
     put(three, "20250107")
-    assert snapshots.ingest(three)[0].failed == []
+    assert ingest.run(three)[0].failed == []
     assert len(snapshots.days(three, "deepstate")) == 4
 
 
 def test_two_files_for_one_day_are_not_merged(three, monkeypatch):
-    plain = snapshots.READERS["deepstate"]
+    plain = publishers.READERS["deepstate"]
     day = plain(put(three, FIRST))[0].day
-    same = {"deepstate": lambda p: [m._replace(day=day) for m in plain(p)]}
-    monkeypatch.setattr(snapshots, "READERS", same)
-    (done,) = snapshots.ingest(three)
-    assert [path[-16:-8] for path, _ in done.failed] == [SECOND, THIRD]
+    same = {"deepstate": lambda p: [m._replace(day=day, retrieved=None) for m in plain(p)]}
+    monkeypatch.setattr(publishers, "READERS", same)
+    (done,) = ingest.run(three)
+    # The second is a copy of the first; the third differs, and nothing says which is later.
+    assert [path[-16:-8] for path, _ in done.failed] == [THIRD]
     assert "already holds the layer 'assessed_control' of 2024-12-31" in done.failed[0][1]
     assert snapshots.days(three, "deepstate") == [date(2024, 12, 31)]
 
 
 def test_the_store_depends_on_the_files_alone(three, tmp_path):
-    snapshots.ingest(three)
+    ingest.run(three)
     at_once = stored(three)
     shutil.rmtree(three.processed)
     later = put(three, THIRD, east=37.2).rename(tmp_path / "later")
-    snapshots.ingest(three)
+    ingest.run(three)
     assert stored(three) != at_once
     later.rename(three.raw / "deepstate" / f"deepstatemap_data_{THIRD}.geojson")
-    snapshots.ingest(three)
+    ingest.run(three)
     assert stored(three) == at_once
     put(three, "20250301", east=37.4)
-    snapshots.ingest(three)
+    ingest.run(three)
     (three.raw / "deepstate" / "deepstatemap_data_20250301.geojson").unlink()
-    assert snapshots.ingest(three)[0].removed == 1
+    assert ingest.run(three)[0].removed == 1
     assert stored(three) == at_once
 
 
 @pytest.mark.parametrize("damaged", ["days.parquet", "files.parquet"])
 def test_a_damaged_store_is_made_again(three, damaged):
-    snapshots.ingest(three)
+    ingest.run(three)
     whole = stored(three)
     (three.processed / "deepstate" / damaged).write_bytes(b"PAR1 nothing")
-    snapshots.ingest(three)
+    ingest.run(three)
     assert stored(three) == whole
 
 
 def test_nothing_there_says_what_to_do(workspace):
     with pytest.raises(WorkspaceError, match="No source has files below"):
-        snapshots.ingest(workspace)
+        ingest.run(workspace)
     with pytest.raises(WorkspaceError, match="There are no files of deepstate"):
-        snapshots.ingest(workspace, "deepstate")
+        ingest.run(workspace, "deepstate")
     with pytest.raises(SnapshotError, match="run `frontline ingest`"):
         snapshots.days(workspace, "deepstate")
     with pytest.raises(
         ParameterError, match=r"Unknown source 'deepstat'. Did you mean 'deepstate'"
     ):
-        snapshots.ingest(workspace, "deepstat")
+        ingest.run(workspace, "deepstat")
 
 
 def test_a_killed_ingest_leaves_nothing_broken(three):
     for number in range(60):
         put(three, f"202406{number % 30 + 1:02d}" if number < 30 else f"202407{number - 29:02d}")
-    snapshots.ingest(three)
+    ingest.run(three)
     whole = stored(three)
-    code = "import sys; from helpers import snapshots; from helpers.workspace import Workspace\n"
-    code += "w = Workspace.at(sys.argv[1]); print(1, flush=True); snapshots.ingest(w)"
+    code = "import sys; from helpers import ingest; from helpers.workspace import Workspace\n"
+    code += "w = Workspace.at(sys.argv[1]); print(1, flush=True); ingest.run(w)"
     moments = random.Random(0)
     for _ in range(8):
         shutil.rmtree(three.processed)
@@ -192,7 +193,7 @@ def test_a_killed_ingest_leaves_nothing_broken(three):
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
         child.stdout.close()
-        snapshots.ingest(three)
+        ingest.run(three)
         assert stored(three) == whole
 
 

@@ -76,20 +76,78 @@ def report(
 @click.pass_obj
 def ingest(find: Callable[[], Workspace], source: str | None) -> None:
     """Read what is new in data/raw, and only that."""
-    from helpers import snapshots
+    from tqdm import tqdm
 
-    results = snapshots.ingest(find(), source)
+    from helpers import ingest as reading
+
+    with tqdm(total=None, unit="file", disable=None, leave=False) as bar:
+
+        def advance(name: str, done: int, count: int) -> None:
+            bar.total = count
+            bar.set_description(name)
+            bar.update(done - bar.n)
+
+        results = reading.run(find(), source, progress=advance)
     failed = 0
     for result in results:
         click.echo(
             f"{result.source}: {result.new} new, {result.unchanged} unchanged, "
-            f"{result.removed} removed, {len(result.failed)} failed"
+            f"{result.removed} removed, {len(result.failed)} failed, "
+            f"{result.quarantined} quarantined"
         )
         for path, message in result.failed:
             click.echo(f"  {path}: {message}", err=True)
         failed += len(result.failed)
     if failed:
         sys.exit(1)
+
+
+@main.command()
+@click.argument("source", required=False)
+@click.option("--verbose", "-v", is_flag=True, help="List the notes of accepted days too.")
+@click.pass_obj
+def check(find: Callable[[], Workspace], source: str | None, *, verbose: bool) -> None:
+    """Say which days can be trusted, and why the others cannot.
+
+    Exit status: 0, or 1 if a file could not be read, or 3 if only days are quarantined.
+    """
+    from helpers import ingest as reading
+    from helpers import inspection
+
+    ws = find()
+    unreadable = quarantined = 0
+    for result in reading.run(ws, source):
+        found = inspection.inspect(ws, result.source)
+        for line in inspection.report(found, verbose=verbose):
+            click.echo(line)
+        unreadable += len(found.files)
+        quarantined += found.count("quarantined")
+    sys.exit(1 if unreadable else 3 if quarantined else 0)
+
+
+@main.command()
+@click.option("--source", required=True, help="Source id.")
+@click.option("--start", required=True, metavar="DATE", help="First assessed day.")
+@click.option("--end", required=True, metavar="DATE", help="Last assessed day.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="File: .parquet (GeoParquet), .gpkg, .fgb or .geojson.",
+)
+@click.pass_obj
+def export(find: Callable[[], Workspace], source: str, start: str, end: str, out: Path) -> None:
+    """Write maps for QGIS, DuckDB or R: a row a day and layer."""
+    from helpers import export as exporting
+    from helpers import publishers, snapshots
+    from helpers.schema import parse_day
+
+    ws = find()
+    record = publishers.source(ws, source)
+    snapshots.ensure(ws, source)
+    first, last = parse_day(start, "--start"), parse_day(end, "--end")
+    table = exporting.table(snapshots.window(ws, source, first, last), record)
+    click.echo(exporting.write(table, out))
 
 
 @main.command()
@@ -111,11 +169,11 @@ def measures(
 ) -> None:
     """Measure sectors day by day: area, gains, losses, as CSV."""
     from helpers import measures as measuring
-    from helpers import outputs, reference, snapshots, sources
+    from helpers import outputs, publishers, reference, snapshots
     from helpers.schema import parse_day
 
     ws = find()
-    source = sources.get(options["source"])
+    source = publishers.source(ws, options["source"])
     start, end = parse_day(options["start"], "--start"), parse_day(options["end"], "--end")
     sectors = [reference.sector(key, ws.sectors_file) for key in sector_keys if key != "all"]
     snapshots.ensure(ws, source.id)

@@ -18,6 +18,10 @@ class SnapshotError(FrontlineError):
     """A published file, or the day asked for, cannot be used."""
 
 
+class SourceError(FrontlineError):
+    """A source's description, or its overrides, cannot be used."""
+
+
 class SchemaError(FrontlineError):
     """A table does not have the shape its room promises."""
 

@@ -113,7 +113,8 @@ def daily(
     ParameterError
         If the snapshots are not of this source, or not in order, one a day.
     SnapshotError
-        If the source does not draw the tier.
+        If no snapshot tells the tier. Those that do not, such as one without a layer, are passed
+        over.
 
     Notes
     -----
@@ -122,17 +123,28 @@ def daily(
     """
     _check(snapshots, source)
     asked = _asked(sectors, tier, whole=whole)
-    followed = _follow_tiers(snapshots, asked)
+    tables = [
+        _daily(_telling(snapshots, name), places, source=source, border=border)
+        for name, places in _by_tier(asked)
+    ]
+    return _in_order(tables, asked)[list(MEASURE_COLUMNS)]
+
+
+def _daily(
+    snapshots: Sequence[Snapshot], asked: _Asked, *, source: Source, border: BaseGeometry | None
+) -> pd.DataFrame:
+    """Measure places of one tier."""
+    followed = _follow_tier(snapshots, asked)
     error_km = source.positional_error_m / 1000
     blocks = [
-        _measure(followed[name], _place(sector, followed[name].maps, border), error_km)
-        for _, name, sector in asked
+        _measure(followed, _place(sector, followed.maps, border), error_km)
+        for _, _, sector in asked
     ]
     table = _table(snapshots, source, asked, blocks)
     elapsed = pd.Series(table["day"][: len(snapshots)]).diff().dt.days.astype("Int64")
     table["elapsed_days"] = elapsed.take(np.tile(np.arange(len(snapshots)), len(asked))).array
     table["note"] = _notes(_day_notes(snapshots) * len(asked), table)
-    return table[list(MEASURE_COLUMNS)]
+    return table
 
 
 def since(
@@ -168,12 +180,38 @@ def since(
     """
     _check(snapshots, source)
     asked = _asked(sectors, tier, whole=whole)
-    followed = _follow_tiers(snapshots, asked)
-    blocks = [_measure_since(followed[name], _place(sector, (), None)) for _, name, sector in asked]
-    return _table(snapshots, source, asked, blocks)[list(SINCE_COLUMNS)]
+    tables = []
+    for name, places in _by_tier(asked):
+        telling = _telling(snapshots, name)
+        followed = _follow_tier(telling, places)
+        blocks = [_measure_since(followed, _place(sector, (), None)) for _, _, sector in places]
+        tables.append(_table(telling, source, places, blocks))
+    return _in_order(tables, asked)[list(SINCE_COLUMNS)]
 
 
 _Asked = list[tuple[str, str, "Sector | None"]]
+
+
+def _by_tier(asked: _Asked) -> list[tuple[str, _Asked]]:
+    tiers = dict.fromkeys(name for _, name, _ in asked)
+    return [(tier, [place for place in asked if place[1] == tier]) for tier in tiers]
+
+
+def _telling(snapshots: Sequence[Snapshot], tier: str) -> list[Snapshot]:
+    """The snapshots that tell a tier; where none does, the first says so."""
+    telling = [s for s in snapshots if tier in s.tiers]
+    if snapshots and not telling:
+        snapshots[0].tier(tier)
+    return telling
+
+
+def _in_order(tables: Sequence[pd.DataFrame], asked: _Asked) -> pd.DataFrame:
+    """One table, sector after sector as they were asked for."""
+    if len(tables) == 1:
+        return tables[0]
+    order = {key: number for number, (key, _, _) in enumerate(asked)}
+    table = pd.concat(tables, ignore_index=True)
+    return table.sort_values("sector", key=lambda k: k.map(order), kind="stable", ignore_index=True)
 
 
 def _asked(sectors: Sequence[Sector] | None, tier: str, *, whole: bool) -> _Asked:
@@ -235,12 +273,9 @@ def _place(
 # One tier, all maps -------------------------------------------------------------------------
 
 
-def _follow_tiers(snapshots: Sequence[Snapshot], asked: _Asked) -> dict[str, _Changes]:
-    tiers = dict.fromkeys(name for _, name, _ in asked)
-    return {
-        name: _follow(tuple(changes.grounds(snapshots, name)), inverted=name in INVERTED_TIERS)
-        for name in tiers
-    }
+def _follow_tier(snapshots: Sequence[Snapshot], asked: _Asked) -> _Changes:
+    name = asked[0][1]
+    return _follow(tuple(changes.grounds(snapshots, name)), inverted=name in INVERTED_TIERS)
 
 
 # Kept for the next sector or table of the same maps: all that is dear happens here.

@@ -15,7 +15,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from nbformat import NotebookNode
 
-from helpers import pages, provenance, reference, runner, snapshots, sources
+from helpers import pages, provenance, publishers, reference, runner, snapshots
 from helpers.errors import ReportError, WorkspaceError
 from helpers.files import write_atomic
 from helpers.runner import Job
@@ -70,7 +70,7 @@ def request(ws: Workspace, day: date, *, source_id: str = "", compare_to: str = 
     ParameterError, SnapshotError, WorkspaceError
         If the source, a day or the data are not there.
     """
-    source = sources.get(source_id or snapshots.default_source(ws))
+    source = publishers.source(ws, source_id or publishers.default(ws))
     snapshots.ensure(ws, source.id)
     snapshots.load(ws, source.id, day)
     return Request(day, snapshots.baseline(ws, source.id, day, compare_to), source)
@@ -111,7 +111,7 @@ def plan(ws: Workspace, asked: Request) -> list[Job]:
 def folder_of(ws: Workspace, asked: Request) -> Path:
     """Where a report goes: ``reports/<day>``, with the source's id if it is not the default one."""
     name = asked.day.isoformat()
-    if asked.source.id != snapshots.default_source(ws):
+    if asked.source.id != publishers.default(ws):
         name += f"-{asked.source.id}"
     return ws.reports / name
 

@@ -6,7 +6,7 @@ input.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from types import MappingProxyType
@@ -27,6 +27,7 @@ LAYERS = (
     "assessed_control",
     "assessed_advance",
     "assessed_infiltration",
+    "assessed_advance_or_claimed",
     "claimed_control",
     "claimed_counteroffensive",
     "reported_partisan_warfare",
@@ -35,14 +36,22 @@ LAYERS = (
     "regained",
 )
 
+# One publisher drew advance and claims as one layer for a while: it says nothing of `presence`.
+_INSEPARABLE = "assessed_advance_or_claimed"
+
+# Longitudes and latitudes of every map measured here (degrees: west, south, east, north): Ukraine
+# and what borders on it. With latitude before longitude, or in metres, a map would not meet it.
+THEATRE = (21.0, 43.0, 42.0, 55.0)
+
 # A tier is a union of layers. ISW's control, advance and claimed layers are disjoint, and ground
 # moves between them for bookkeeping reasons; `presence` is what other publishers draw as held.
 TIERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "control": ("assessed_control",),
         "presence": ("assessed_control", "assessed_advance"),
-        "claimed": ("assessed_control", "assessed_advance", "claimed_control"),
+        "claimed": ("assessed_control", "assessed_advance", "claimed_control", _INSEPARABLE),
         "ukrainian_held": ("ukrainian_held",),
+        "regained": ("regained",),
     }
 )
 
@@ -70,6 +79,27 @@ MEASURE_COLUMNS = (
 _EMPTY = shapely.MultiPolygon()
 
 
+class Repairs(NamedTuple):
+    """What had to be done to a file's polygons before they could be measured.
+
+    Attributes
+    ----------
+    nulls
+        Features without a geometry, left out.
+    invalid
+        Polygons that crossed themselves.
+    invalid_km2
+        How much the area of those changed by their repair, km².
+    doubled_km2
+        Ground that two features shared, counted once, km².
+    """
+
+    nulls: int = 0
+    invalid: int = 0
+    invalid_km2: float = 0.0
+    doubled_km2: float = 0.0
+
+
 class LayerMap(NamedTuple):
     """One layer of one map, as a reader returns it.
 
@@ -82,15 +112,22 @@ class LayerMap(NamedTuple):
     layer
         One of `LAYERS`.
     geometry
-        Valid (multi)polygon in OGC:CRS84.
-    published
-        Day of publication, where the source tells it.
+        Valid (multi)polygon in OGC:CRS84. Empty where the publisher says that there is none.
+    published, retrieved
+        Day of publication, and day on which the file was fetched, where they are told.
+    repairs
+        What was done to the published polygons.
+    note
+        What a reader of the figures must know of this file, such as a window that runs backwards.
     """
 
     day: date
     layer: str
     geometry: BaseGeometry
     published: date | None = None
+    retrieved: date | None = None
+    repairs: Repairs = Repairs()
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,11 +149,12 @@ class Snapshot:
     day
         The assessed day: the day whose situation the map shows.
     layers
-        Layer name to one valid (multi)polygon in OGC:CRS84. An absent layer means none.
+        Layer name to one valid (multi)polygon in OGC:CRS84, empty where the publisher drew none. An
+        absent layer was not published that day: that is not an area of 0.
     tiers
-        The tiers that this source draws at all.
-    published
-        Day of publication, where the source tells it.
+        The tiers that can be told from these layers (`tiers_of`).
+    published, retrieved
+        Day of publication, and day on which the file was fetched, where they are told.
     inputs
         The files it was read from.
     copy_of
@@ -128,6 +166,7 @@ class Snapshot:
     layers: Mapping[str, BaseGeometry]
     tiers: tuple[str, ...]
     published: date | None = None
+    retrieved: date | None = None
     inputs: tuple[InputFile, ...] = field(default=())
     copy_of: date | None = None
 
@@ -149,18 +188,46 @@ class Snapshot:
         ParameterError
             If there is no such tier.
         SnapshotError
-            If this source does not draw it: absence of data is not an area of 0.
+            If it was not drawn that day: absence of data is not an area of 0.
         """
         check_tier(name)
         if name not in self.tiers:
             raise SnapshotError(
-                f"Source {self.source!r} does not draw the tier {name!r}. It draws: "
-                f"{', '.join(self.tiers)}."
+                f"The {self.source} map of {self.day} does not tell the tier {name!r}. It tells: "
+                f"{', '.join(self.tiers) or 'none'}."
             )
         parts = [self.layers[layer] for layer in TIERS[name] if layer in self.layers]
         if not parts:
             return _EMPTY
         return parts[0] if len(parts) == 1 else shapely.union_all(parts)
+
+
+def tiers_of(drawn: Collection[str], published: Collection[str]) -> tuple[str, ...]:
+    """Tiers that can be told from the layers of a day.
+
+    Parameters
+    ----------
+    drawn
+        Layers that the source draws at all. One that draws no layer of its own for, say, advance
+        draws advance as control, and its `presence` is its control.
+    published
+        Layers published for the day, empty ones included.
+
+    Returns
+    -------
+    tuple of str
+        In the order of `TIERS`.
+    """
+    have = set(published)
+    # The inseparable layer stands in for its two in the union of all, and for nothing else.
+    all_three = {"assessed_control", _INSEPARABLE} <= have
+    found = []
+    for tier, layers in TIERS.items():
+        needed = set(layers) & set(drawn) - {_INSEPARABLE}
+        whole = bool(needed) and needed <= have
+        if whole or (tier == "claimed" and all_three):
+            found.append(tier)
+    return tuple(found)
 
 
 def check_tier(name: str) -> str:
@@ -238,8 +305,8 @@ def check_maps(maps: Sequence[LayerMap], where: str, *, repaired: bool = False) 
 
 def _geometry_fault(layer_map: LayerMap, *, repaired: bool) -> str:
     geometry, layer = layer_map.geometry, layer_map.layer
-    if geometry is None or geometry.is_empty:
-        return f"{layer} is null or empty (leave it out instead)"
+    if geometry is None:
+        return f"{layer} is null"
     if geometry.geom_type not in ("Polygon", "MultiPolygon"):
         return f"{layer} is a {geometry.geom_type}, not a (multi)polygon"
     if repaired or geometry.is_valid:
@@ -258,7 +325,7 @@ def as_table(maps: Sequence[LayerMap]) -> gpd.GeoDataFrame:
     Returns
     -------
     geopandas.GeoDataFrame
-        Columns day, published (datetime64), layer, geometry; CRS OGC:CRS84.
+        Columns day, published, retrieved (datetime64), layer, geometry; CRS OGC:CRS84.
     """
     import geopandas as gpd
 
@@ -266,6 +333,7 @@ def as_table(maps: Sequence[LayerMap]) -> gpd.GeoDataFrame:
         {
             "day": pd.to_datetime([m.day for m in maps]),
             "published": pd.to_datetime([m.published for m in maps]),
+            "retrieved": pd.to_datetime([m.retrieved for m in maps]),
             "layer": [m.layer for m in maps],
         },
         geometry=[m.geometry for m in maps],

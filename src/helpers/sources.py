@@ -27,8 +27,10 @@ class Source:
         How the assessed day follows from a file.
     pattern
         Glob of its files below ``data/raw/<id>``.
+    layers
+        The layers it draws apart from each other (see `helpers.schema.LAYERS`).
     tiers
-        The tiers it draws (see `helpers.schema.TIERS`).
+        The tiers that can be told from them when all are there (see `helpers.schema.TIERS`).
     covers
         What ground its maps speak of; what they are silent about.
     positional_error_m
@@ -42,6 +44,10 @@ class Source:
         How a title calls this source's ground: "assessed", or "reconstructed".
     redistributable
         Whether its polygons may be shipped with a report.
+    ignored
+        Names of files beside its maps that are none.
+    named_by_day
+        Whether the day in a file's name is the assessed day.
     """
 
     id: str
@@ -51,6 +57,7 @@ class Source:
     licence: str
     date_rule: str
     pattern: str
+    layers: tuple[str, ...]
     tiers: tuple[str, ...]
     covers: str
     positional_error_m: float
@@ -58,6 +65,8 @@ class Source:
     caveat: str
     adjective: str = "assessed"
     redistributable: bool = False
+    ignored: tuple[str, ...] = ()
+    named_by_day: bool = False
 
 
 _RECORDS = (
@@ -72,7 +81,14 @@ _RECORDS = (
         licence="CC BY 4.0",
         date_rule="The file name is the assessed day.",
         pattern="*.geojson",
-        tiers=("control", "presence", "claimed", "ukrainian_held"),
+        layers=(
+            "assessed_control",
+            "assessed_advance",
+            "claimed_control",
+            "ukrainian_held",
+            "regained",
+        ),
+        tiers=("control", "presence", "claimed", "ukrainian_held", "regained"),
         covers=(
             "The frames of the sectors Toretsk, Kurakhove and Kursk only, 2024-08-01 to 2025-01-31"
         ),
@@ -84,6 +100,7 @@ _RECORDS = (
         ),
         adjective="reconstructed",
         redistributable=True,
+        named_by_day=True,
     ),
     Source(
         id="deepstate",
@@ -92,11 +109,67 @@ _RECORDS = (
         attribution="DeepState daily polygons, via the public archive cyterat/deepstate-map-data",
         licence="Terms of the polygons are not stated; not redistributed with this project",
         date_rule="The file name is the day of retrieval; the map shows the end of the day before.",
-        pattern="*.geojson",
+        pattern="*.*json",
+        layers=("assessed_control",),
         tiers=("control", "presence"),
         covers="Ground within Ukraine; it is silent about ground inside Russia",
         positional_error_m=200.0,
         error_basis="placeholder for the positional error of a public map; DeepState states none",
+        caveat=(
+            "Assessed control, not verified on the ground. Lines come from one public map and can "
+            "be wrong by hundreds of metres or by days."
+        ),
+    ),
+    Source(
+        id="isw",
+        publisher="ISW / Critical Threats",
+        title="ISW and Critical Threats control-of-terrain map",
+        attribution="Institute for the Study of War and AEI's Critical Threats Project",
+        licence=(
+            "Written consent needed for use of the geodata; not redistributed with this project"
+        ),
+        date_rule="The day in the file's name is the assessed day, and that of publication.",
+        pattern="**/*.*",
+        layers=(
+            "assessed_control",
+            "assessed_advance",
+            "claimed_control",
+            "assessed_infiltration",
+            "claimed_counteroffensive",
+            "reported_partisan_warfare",
+            "pre_invasion_control",
+            "regained",
+        ),
+        tiers=("control", "presence", "claimed", "regained"),
+        covers=(
+            "Ukraine with Crimea and ground held before 2022; control and advance are apart. In "
+            "Kursk Oblast only what Russian forces took back, not what Ukraine holds"
+        ),
+        positional_error_m=200.0,
+        error_basis="placeholder for the positional error of a public map; ISW states none",
+        caveat=(
+            "Assessed by ISW, not verified on the ground. Lines come from one public map and can "
+            "be wrong by hundreds of metres or by days."
+        ),
+        ignored=("daily_areas.json",),
+        named_by_day=True,
+    ),
+    Source(
+        id="liveuamap",
+        publisher="Liveuamap / NZZ",
+        title="Liveuamap control of terrain, as served by NZZ",
+        attribution="Liveuamap, through NZZ and the archive conflict-investigations/nzz-maps",
+        licence="Terms of the polygons are not stated; not redistributed with this project",
+        date_rule="The end of the window (_dateto) is the assessed day; the file is named later.",
+        pattern="*.json",
+        layers=("assessed_control", "ukrainian_held"),
+        tiers=("control", "presence", "ukrainian_held"),
+        covers=(
+            "Ukraine without Crimea, and since 2024-03-14 without ground held before 2022; with "
+            "what Ukraine holds in Kursk and Belgorod Oblasts"
+        ),
+        positional_error_m=200.0,
+        error_basis="placeholder for the positional error of a public map; Liveuamap states none",
         caveat=(
             "Assessed control, not verified on the ground. Lines come from one public map and can "
             "be wrong by hundreds of metres or by days."

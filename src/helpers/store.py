@@ -4,11 +4,14 @@ Below ``data/processed/<source>/``:
 
 - ``maps/<layer>/YYYY-MM.parquet``: map_id (SHA-256 of the WKB), wkb; the distinct maps of that
   month's assessed days, in the order of their days;
-- ``days.parquet``: one row an assessed day and layer;
-- ``files.parquet``: one row a raw file, read or failed.
+- ``days.parquet``: one row an assessed day, layer and version;
+- ``files.parquet``: one row a raw file, read or failed;
+- ``steps.parquet``: gains and losses between two maps that followed each other;
+- ``verdicts.parquet``: one row a day, what the gate thinks of it.
 
 What stands there depends only on the raw files there are, never on the order or the number of
-ingests: it may be deleted at any time, and comes back byte for byte.
+ingests: it may be deleted at any time, and comes back byte for byte. One thing is known here alone:
+the earlier version of a file that was overwritten by hand.
 """
 
 from __future__ import annotations
@@ -27,23 +30,49 @@ import shapely
 from helpers.files import write_atomic
 
 # A change of what is stored, or of how files are read, makes every source be read again.
-VERSION = "1"
+VERSION = "2"
 
 _DAYS = {
     "day": pa.timestamp("s"),
     "published": pa.timestamp("s"),
+    "retrieved": pa.timestamp("s"),
     "layer": pa.string(),
     "map_id": pa.string(),
     "area_km2": pa.float64(),
     "vertices": pa.int64(),
+    "nulls": pa.int64(),
+    "invalid": pa.int64(),
+    "invalid_km2": pa.float64(),
+    "doubled_km2": pa.float64(),
+    "outside_km2": pa.float64(),
+    "outside_bounds": pa.string(),
+    "specks": pa.int64(),
+    "specks_km2": pa.float64(),
+    "note": pa.string(),
     "path": pa.string(),
     "sha256": pa.string(),
+    # The day on which another version was found in this one's file.
+    "superseded": pa.timestamp("s"),
 }
 _FILES = {
     "path": pa.string(),
     "size": pa.int64(),
     "sha256": pa.string(),
     "error": pa.string(),
+    "day": pa.timestamp("s"),  # of a file that could not be read, where its name tells
+}
+_STEPS = {
+    "layer": pa.string(),
+    "before": pa.string(),
+    "after": pa.string(),
+    "gained_km2": pa.float64(),
+    "lost_km2": pa.float64(),
+}
+_VERDICTS = {
+    "day": pa.timestamp("s"),
+    "status": pa.string(),
+    "reasons": pa.string(),
+    "notes": pa.string(),
 }
 _MAPS = {"map_id": pa.string(), "wkb": pa.binary()}
 
@@ -61,7 +90,7 @@ class Store:
     folder: Path
 
     def files(self) -> pd.DataFrame:
-        """Raw files that were read: path (relative to the workspace), size, sha256, error.
+        """Raw files that were read: path (relative to the workspace), size, sha256, error, day.
 
         `error` is empty for a file that was read. The table is empty where nothing is stored, where
         it was stored by another version of this code, or where a part of the store is damaged: all
@@ -74,8 +103,25 @@ class Store:
         return files if whole and all(path.is_file() for path in maps) else files[:0]
 
     def days(self) -> pd.DataFrame:
-        """Assessed days: day, published, layer, map_id, area_km2, vertices, path, sha256."""
+        """Assessed days, layers and versions; `superseded` tells of overwritten files."""
         return self._table("days", _DAYS)
+
+    def steps(self) -> pd.DataFrame:
+        """Gains and losses between two maps: layer, before, after (map ids), areas in km²."""
+        return self._table("steps", _STEPS)
+
+    def verdicts(self) -> pd.DataFrame:
+        """What the gate thinks: day, status, reasons and notes (a line each)."""
+        return self._table("verdicts", _VERDICTS)
+
+    def write_verdicts(self, steps: pd.DataFrame, verdicts: pd.DataFrame) -> None:
+        """Replace both tables; what they say follows from `days` and can be computed again."""
+        steps = steps.sort_values(["layer", "before", "after"], ignore_index=True)
+        for name, table, fields in (
+            ("steps", steps, _STEPS),
+            ("verdicts", verdicts.sort_values("day", ignore_index=True), _VERDICTS),
+        ):
+            write_atomic(self.folder / f"{name}.parquet", _table_bytes(table, fields))
 
     def _table(self, name: str, fields: dict[str, pa.DataType]) -> pd.DataFrame:
         try:
@@ -136,7 +182,7 @@ class Store:
         The maps are written first and `files` last: a run that dies in between leaves tables that
         name only maps that are there, and the files it had read count as unread.
         """
-        days = days.sort_values(["day", "layer"], ignore_index=True)
+        days = days.sort_values(["day", "layer", "path", "map_id"], ignore_index=True)
         months = days["day"].dt.strftime("%Y-%m")
         kept = set()
         for (layer, month), rows in days.groupby(["layer", months], sort=True):
@@ -163,9 +209,10 @@ class Store:
 
 
 def _table_bytes(frame: pd.DataFrame, fields: dict[str, pa.DataType]) -> bytes:
-    schema = pa.schema(fields, metadata={"version": VERSION})
-    table = pa.Table.from_pandas(frame[list(fields)], preserve_index=False)
-    return _parquet(table.cast(pa.schema(fields)).replace_schema_metadata(schema.metadata))
+    schema = pa.schema(fields)
+    columns = [pa.array(frame[name], type=kind, from_pandas=True) for name, kind in fields.items()]
+    table = pa.Table.from_arrays(columns, schema=schema)
+    return _parquet(table.replace_schema_metadata({"version": VERSION}))
 
 
 def _parquet(table: pa.Table) -> bytes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 from helpers.errors import WorkspaceError
@@ -20,9 +21,12 @@ class Workspace:
     ----------
     root
         Absolute path of the folder.
+    as_of
+        What was known by the end of this day is all that is seen; None for everything.
     """
 
     root: Path
+    as_of: date | None = None
 
     @classmethod
     def at(cls, root: str | Path) -> Workspace:
@@ -69,6 +73,10 @@ class Workspace:
             if (folder / "data" / "raw").is_dir():
                 return cls(folder)
         return cls.at(PROJECT)
+
+    def known_by(self, day: date | None) -> Workspace:
+        """Same folder, seen as it was known by the end of a day; None for as it is known now."""
+        return replace(self, as_of=day)
 
     @property
     def raw(self) -> Path:

@@ -14,12 +14,25 @@ import simdjson
 from shapely.geometry.base import BaseGeometry
 
 from helpers.errors import SnapshotError
+from helpers.projection import area_km2
+from helpers.schema import THEATRE, Repairs
 
-# Every map measured here touches this: Ukraine and what borders on it, degrees. With latitude
-# before longitude, or in metres, none would.
-_REGION = (21.0, 43.0, 42.0, 55.0)
+# More than any map that was ever published: the largest day seen has 3.6 MB and 95,000 vertices.
+# A file beyond this is not read into memory.
+MAX_BYTES = 256 * 1024 * 1024
 _LFS = b"version https://git-lfs"
 _NEXT = "Fetch the file again; the other days are not affected."
+
+
+# What a file that is out of the ordinary raises; the parser's own limits are runtime errors.
+_ODD = (
+    KeyError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    RuntimeError,
+    shapely.errors.GEOSException,
+)
 
 
 @dataclass(frozen=True)
@@ -41,13 +54,15 @@ class Features:
     nulls: int
 
 
-def load(path: Path) -> Features:
+def load(path: Path, *, member: str = "") -> Features:
     """Read a GeoJSON file.
 
     Parameters
     ----------
     path
         A FeatureCollection or a Feature.
+    member
+        The member of the top level that holds it, where a publisher wraps it in one.
 
     Returns
     -------
@@ -60,13 +75,75 @@ def load(path: Path) -> Features:
         With path, position and cause, if the file is empty, cut off, not JSON, not GeoJSON, or
         lies outside the region that the project measures.
     """
-    data = path.read_bytes()
-    found = _load_quickly(data) or _load_slowly(data, path)
+    data = read_bytes(path)
+    found = _load_quickly(data, member) or _load_slowly(data, member, path)
     _check_place(found.geometry, path)
     return found
 
 
-def _load_quickly(data: bytes) -> Features | None:
+def checked(
+    geometry: npt.NDArray[np.object_],
+    properties: list[dict[str, Any]],
+    *,
+    nulls: int,
+    path: Path,
+) -> Features:
+    """Take features that another library has read, with the checks of `load`.
+
+    Parameters
+    ----------
+    geometry, properties, nulls
+        As in `Features`.
+    path
+        The file, for the message.
+
+    Returns
+    -------
+    Features
+        The same.
+
+    Raises
+    ------
+    SnapshotError
+        If coordinates are no numbers, or lie outside the region that the project measures.
+    """
+    if not np.isfinite(shapely.get_coordinates(geometry)).all():
+        raise SnapshotError(f"{path}: has coordinates that are no numbers. {_NEXT}")
+    _check_place(geometry, path)
+    return Features(geometry, properties, nulls)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a raw file that is not absurdly large.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    bytes
+        Its content.
+
+    Raises
+    ------
+    SnapshotError
+        If it cannot be read, or is larger than `MAX_BYTES`.
+    """
+    try:
+        size = path.stat().st_size
+        if size <= MAX_BYTES:
+            return path.read_bytes()
+    except OSError as error:
+        raise SnapshotError(f"{path}: cannot be read: {error.strerror}.") from None
+    raise SnapshotError(
+        f"{path}: {size:,} bytes, more than the {MAX_BYTES:,} that are read. "
+        "Check that the file belongs to this source."
+    )
+
+
+def _load_quickly(data: bytes, member: str) -> Features | None:
     """Parse a collection of polygons without making a Python object of every number.
 
     None for anything out of the ordinary, which is then read again in a way that says why: about
@@ -74,43 +151,54 @@ def _load_quickly(data: bytes) -> Features | None:
     """
     try:
         collection: Any = simdjson.Parser().parse(data)
+        if member:
+            collection = collection[member]
         if collection["type"] != "FeatureCollection":
             return None
         rings: list[npt.NDArray[np.float64]] = []
-        lengths, parts, wholes = [0], [0], [0]
+        parts, wholes = [0], [0]
         properties, nulls = [], 0
         for feature in collection["features"]:
-            geometry = feature["geometry"]
-            if geometry is None:
+            if feature["geometry"] is None:
                 nulls += 1
                 continue
-            polygons = geometry["coordinates"]
-            if geometry["type"] == "Polygon":
-                polygons = [polygons]
-            elif geometry["type"] != "MultiPolygon":
-                return None
-            for polygon in polygons:
-                for ring in polygon:
-                    points = np.frombuffer(ring.as_buffer(of_type="d"))
-                    rings.append(points.reshape(len(ring), -1)[:, :2].copy())
-                    lengths.append(len(ring))
+            for polygon in _polygons(feature["geometry"]):
+                rings += map(_ring, polygon)
                 parts.append(len(rings))
             wholes.append(len(parts) - 1)
             about = feature["properties"]
             properties.append({} if about is None else about.as_dict())
-        if not rings:
+        xy = np.concatenate(rings)
+        if not np.isfinite(xy).all():
             return None
-        offsets = (np.cumsum(lengths), np.array(parts), np.array(wholes))
+        lengths = np.cumsum([0, *map(len, rings)])
         shapes = shapely.from_ragged_array(
-            shapely.GeometryType.MULTIPOLYGON, np.concatenate(rings), offsets
+            shapely.GeometryType.MULTIPOLYGON, xy, (lengths, np.array(parts), np.array(wholes))
         )
         return Features(shapes, properties, nulls)
-    except (KeyError, TypeError, ValueError, AttributeError, shapely.errors.GEOSException):
+    except _ODD:
         return None
 
 
-def _load_slowly(data: bytes, path: Path) -> Features:
-    features = _features(_parse(data, path), path)
+def _polygons(geometry: Any) -> Any:
+    kind = geometry["type"]
+    if kind == "Polygon":
+        return [geometry["coordinates"]]
+    if kind == "MultiPolygon":
+        return geometry["coordinates"]
+    raise ValueError(kind)
+
+
+def _ring(ring: Any) -> npt.NDArray[np.float64]:
+    points = np.frombuffer(ring.as_buffer(of_type="d"))
+    return points.reshape(len(ring), -1)[:, :2].copy()
+
+
+def _load_slowly(data: bytes, member: str, path: Path) -> Features:
+    content = parse(data, path)
+    if member:
+        content = content.get(member) if isinstance(content, dict) else None
+    features = _features(content, path)
     geometries, properties = [], []
     for number, feature in enumerate(features):
         if not isinstance(feature, dict) or "geometry" not in feature:
@@ -124,7 +212,26 @@ def _load_slowly(data: bytes, path: Path) -> Features:
     return Features(found, properties, len(features) - len(geometries))
 
 
-def _parse(data: bytes, path: Path) -> Any:
+def parse(data: bytes, path: Path) -> Any:
+    """Parse JSON.
+
+    Parameters
+    ----------
+    data
+        The content of the file.
+    path
+        The file, for the message.
+
+    Returns
+    -------
+    Any
+        What it holds.
+
+    Raises
+    ------
+    SnapshotError
+        With path, position and cause.
+    """
     if not data.strip():
         raise SnapshotError(f"{path}: the file is empty. {_NEXT}")
     if data.startswith(_LFS):
@@ -160,6 +267,8 @@ def _geometry(content: Any, where: str) -> BaseGeometry:
         geometry = shapely.force_2d(shapely.from_geojson(orjson.dumps(content)))
     except (shapely.errors.GEOSException, orjson.JSONEncodeError) as error:
         raise SnapshotError(f"{where} has no readable geometry: {error}. {_NEXT}") from None
+    if not np.isfinite(shapely.get_coordinates(geometry)).all():
+        raise SnapshotError(f"{where} has coordinates that are no numbers. {_NEXT}")
     return geometry
 
 
@@ -182,7 +291,7 @@ def _check_place(geometry: npt.NDArray[np.object_], path: Path) -> None:
 
 
 def _meets_region(west: float, south: float, east: float, north: float) -> bool:
-    w, s, e, n = _REGION
+    w, s, e, n = THEATRE
     return west <= e and east >= w and south <= n and north >= s
 
 
@@ -205,14 +314,36 @@ def merge(geometry: npt.NDArray[np.object_]) -> BaseGeometry:
     doubled lobes into holes and is 65 km² off on two published days; ``buffer(0)`` drops the
     mainland of polygons that are written inside out.
     """
+    return repair(geometry)[0]
+
+
+def repair(geometry: npt.NDArray[np.object_], *, nulls: int = 0) -> tuple[BaseGeometry, Repairs]:
+    """Do what `merge` does, and tell what it took.
+
+    Parameters
+    ----------
+    geometry
+        Array of (multi)polygons in OGC:CRS84.
+    nulls
+        Features that had no geometry, to be recorded.
+
+    Returns
+    -------
+    tuple
+        The union, and the repairs.
+    """
     bad = ~shapely.is_valid(geometry)
+    invalid_km2 = 0.0
     if bad.any():
         geometry = geometry.copy()
+        before = float(np.sum(area_km2(geometry[bad])))
         geometry[bad] = shapely.make_valid(geometry[bad], method="structure", keep_collapsed=False)
+        invalid_km2 = float(np.sum(area_km2(geometry[bad]))) - before
     # Publishers' files are one feature most days; a union would only move its vertices' order.
     whole = geometry[0] if len(geometry) == 1 else shapely.union_all(geometry)
     parts = shapely.get_parts(whole)
     parts = parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON]
-    if len(parts) == 1:
-        return parts[0]
-    return shapely.multipolygons(parts)
+    whole = parts[0] if len(parts) == 1 else shapely.multipolygons(parts)
+    doubled = float(np.sum(area_km2(geometry))) - area_km2(whole) if len(geometry) > 1 else 0.0
+    # Less than a square metre is rounding.
+    return whole, Repairs(nulls, int(bad.sum()), invalid_km2, doubled if doubled > 1e-6 else 0.0)

@@ -6,6 +6,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import shapely
+
 from helpers.errors import ParameterError, SnapshotError
 from helpers.readers import geojson
 from helpers.schema import LayerMap, check_maps, parse_day
@@ -17,6 +19,7 @@ _LAYERS = (
     "ukrainian_held",
     "regained",
 )
+_NONE = shapely.MultiPolygon()
 _NEXT = "Make the sample again (frontline reconstruct) or restore the file."
 
 
@@ -31,8 +34,8 @@ def read(path: Path) -> list[LayerMap]:
     Returns
     -------
     list of LayerMap
-        One a layer, without a day of publication. A layer that is not there has no ground that day;
-        ``assessed_control`` always has.
+        All five layers, without a day of publication. A layer that is not in the file is empty;
+        ``assessed_control`` is always there.
 
     Raises
     ------
@@ -53,13 +56,11 @@ def read(path: Path) -> list[LayerMap]:
     found = [properties["layer"] for properties in features.properties]
     if "assessed_control" not in found:
         raise SnapshotError(f"{path}: the layer 'assessed_control' is not there. {_NEXT}")
-    return check_maps(
-        [
-            LayerMap(day, layer, ground)
-            for layer, ground in zip(found, features.geometry, strict=True)
-        ],
-        str(path),
-    )
+    maps = [
+        LayerMap(day, layer, ground) for layer, ground in zip(found, features.geometry, strict=True)
+    ]
+    maps += [LayerMap(day, layer, _NONE) for layer in _LAYERS if layer not in found]
+    return check_maps(maps, str(path))
 
 
 def _fault(properties: dict[str, Any], day: str) -> str:

@@ -1,0 +1,240 @@
+"""Each rule seen firing, on a case as published or faithfully made, and seen quiet beside it."""
+
+from datetime import date, timedelta
+
+import pytest
+import shapely
+
+from helpers import gate
+from helpers.gate import ACCEPTED, NOTED, QUARANTINED, Day, Layer, Override, Strays, clean, judge
+
+TODAY = date(2026, 6, 1)
+CONTROL, ADVANCE = "assessed_control", "assessed_advance"
+
+
+def days(*areas, start=date(2025, 1, 1), step=1, advance=None):
+    """A day each, with that much control; the same area is the same map."""
+    found = []
+    for number, area in enumerate(areas):
+        layers = {CONTROL: Layer(area, f"c{area}")}
+        if advance is not None:
+            layers[ADVANCE] = Layer(advance[number], f"a{advance[number]}")
+        found.append(Day(start + timedelta(days=step * number), layers))
+    return found
+
+
+def statuses(entries, **options):
+    return [v.status for v in judge(entries, today=TODAY, **options)]
+
+
+def said(entries, number, **options):
+    verdict = judge(entries, today=TODAY, **options)[number]
+    return "; ".join([*verdict.reasons, *verdict.notes])
+
+
+def test_a_quiet_series_is_accepted():
+    # DeepState's largest real steps: +92 and -120 km² in a day.
+    assert statuses(days(111_000, 111_010, 111_102, 110_982)) == [ACCEPTED] * 4
+
+
+@pytest.mark.parametrize(
+    ("day", "message"),
+    [
+        (date(2202, 2, 2), "impossible date: 2202-02-02 is after 2026-06-01"),
+        (date(2021, 12, 31), "impossible date: 2021-12-31 is before 2022-02-24"),
+        (TODAY + timedelta(days=1), "is after 2026-06-01"),
+    ],
+)
+def test_an_impossible_date_is_quarantined_and_its_neighbours_are_not(day, message):
+    entries = [*days(107_025, 107_030), Day(day, {CONTROL: Layer(107_025.7, "x")})]
+    found = {v.day: v for v in judge(entries, today=TODAY)}
+    assert found[day].status == QUARANTINED
+    assert message in found[day].reasons[0]
+    assert found[date(2025, 1, 2)].status == ACCEPTED
+
+
+def test_a_day_cannot_be_fetched_before_it_was():
+    first, second = days(100_000, 100_001)
+    late = second._replace(retrieved=date(2025, 1, 1))
+    assert "fetched on 2025-01-01, a day that was yet to come" in said([first, late], 1)
+    assert statuses([first, second._replace(retrieved=date(2025, 1, 2))]) == [ACCEPTED] * 2
+
+
+def test_a_missing_layer_is_quarantined_and_a_layer_of_its_own_is_not():
+    lone = Day(date(2025, 1, 2), {ADVANCE: Layer(1_400, "a")})
+    assert "the layer assessed_control is missing" in said([*days(110_000), lone], 1)
+    # What was regained in Kursk is published alone, and says nothing of Donetsk.
+    kursk = Day(date(2025, 1, 2), {"regained": Layer(600, "r")})
+    assert statuses([*days(110_000), kursk]) == [ACCEPTED] * 2
+
+
+def test_crimea_gone_for_a_day_is_quarantined_alone():
+    # ISW, 29 September 2022: -26,931 km², and back the next day.
+    entries = days(111_721, 84_790, 111_721, 111_700)
+    assert statuses(entries) == [ACCEPTED, QUARANTINED, NOTED, ACCEPTED]
+    assert "fell by 26,931 km² since 2025-01-01 and was back by 2025-01-03" in said(entries, 1)
+
+
+def test_a_map_gone_for_three_days_is_quarantined_for_three():
+    # NZZ, 9 to 11 December 2023: only the ground held before 2022 was left.
+    entries = days(80_738, 16_619, 16_619, 16_619, 80_740)
+    assert statuses(entries) == [ACCEPTED, QUARANTINED, QUARANTINED, QUARANTINED, NOTED]
+    assert said(entries, 4) == "after a gap of 3 days"
+
+
+@pytest.mark.parametrize(
+    "areas",
+    [
+        (122_622, 119_631, 115_725, 116_526, 116_500),  # September 2022
+        (160_834, 148_708, 145_000, 144_500),  # April 2022: -12,126 in a day
+        (107_701, 91_082, 91_090, 91_100),  # 14 March 2024: the publisher left a region out
+    ],
+)
+def test_a_fall_that_stays_is_asked_about_not_thrown_away(areas):
+    entries = days(*areas)
+    assert QUARANTINED not in statuses(entries)
+    assert "a collapse, a change of definition or a fault? Ask" in said(entries, 1)
+
+
+def test_the_newest_map_cannot_vouch_for_itself():
+    assert "no later map confirms it" in said(days(111_721, 84_790), 1)
+    # September 2022 stays below what is doubted.
+    assert statuses(days(118_000, 114_094)) == [ACCEPTED, NOTED]
+
+
+def test_a_long_gap_cannot_be_judged():
+    entries = days(120_000, 107_000, step=500, start=date(2022, 9, 12))
+    assert "too long a gap to judge" in said(entries, 1)
+    assert statuses(entries) == [ACCEPTED, NOTED]
+
+
+def test_an_old_map_under_a_new_date_is_quarantined():
+    # ISW's "2026-01-25": to 0.01 km² the map of 2024-09-13, 4,864 km² less than the day before.
+    entries = [
+        *days(108_486.16, start=date(2024, 9, 13)),
+        *days(110_000, 113_350, start=date(2025, 6, 1), step=200),
+        Day(date(2026, 1, 25), {CONTROL: Layer(108_486.161, "other")}),
+    ]
+    assert "stale: the map of 2024-09-13 again, 4,864 km²" in said(entries, 3)
+    assert statuses(entries)[:3] == [ACCEPTED, NOTED, NOTED]
+
+
+def test_a_flip_flop_is_noted():
+    # ISW, April 2024: A, B, A, B, 24 km² apart.
+    entries = days(107_880.9, 107_904.3, 107_880.9, 107_904.3, start=date(2024, 4, 2), step=3)
+    assert "the map of 2024-04-02 again" in said(entries, 2)
+    assert QUARANTINED not in statuses(entries)
+
+
+def test_a_copy_is_told_from_a_map_without_change():
+    entries = days(100_000, 100_000)
+    assert said(entries, 1) == "no update since 2025-01-01"
+    other = entries[1]._replace(layers={CONTROL: Layer(100_000.001, "redrawn by a hair")})
+    assert statuses([entries[0], other]) == [ACCEPTED, ACCEPTED]
+    assert said(days(100_000, 100_010, step=3), 1) == "after a gap of 2 days"
+
+
+@pytest.mark.parametrize(
+    ("control", "advance", "moved"),
+    [
+        ((112_000, 113_103), (1_500, 501), "control +1,103 km², advance -999 km²"),  # 2025-08-11
+        ((108_486, 109_389), (1_300, 472), "control +903 km², advance -828 km²"),  # 2024-11-03
+        ((105_000, 101_543), (500, 3_913), "control -3,457 km², advance +3,413 km²"),  # Kherson
+    ],
+)
+def test_ground_that_moves_between_tiers_is_reclassified(control, advance, moved):
+    entries = days(*control, advance=advance)
+    assert f"reclassified: {moved}" in said(entries, 1)
+    assert QUARANTINED not in statuses(entries)
+
+
+def test_an_advance_into_control_is_not_reclassified():
+    assert statuses(days(112_000, 112_090, advance=(1_500, 1_420))) == [ACCEPTED] * 2
+    # 12 April 2022: control grew by far more than advance lost.
+    entries = days(100_000, 106_191, 106_191, advance=(9_000, 5_775, 5_775))
+    assert "reclassified" not in said(entries, 1)
+
+
+@pytest.mark.parametrize(
+    ("gained", "lost", "redrawn"),
+    [(194, 89, True), (53.2, 53.3, True), (158, 55, True), (15, 0, False), (91.7, 3, False)],
+)
+def test_a_redraw_is_noted(gained, lost, redrawn):
+    first, second = days(68_516, 68_516 + gained - lost)
+    layer = second.layers[CONTROL]._replace(gained_km2=gained, lost_km2=lost)
+    assert ("redrawn" in said([first, second._replace(layers={CONTROL: layer})], 1)) == redrawn
+
+
+def test_a_wrong_country_is_quarantined():
+    # NZZ, 24 October 2023: 643,859 km² between Iran and India.
+    ground = shapely.union_all([shapely.box(37, 47, 38, 48), shapely.box(60.5, 29.4, 74.9, 38.5)])
+    kept, strays = clean(ground, CONTROL)
+    assert kept.equals(shapely.box(37, 47, 38, 48))
+    assert strays.outside_km2 > 500_000
+    day = Day(date(2023, 10, 24), {CONTROL: Layer(16_619, "x", strays=strays)})
+    (verdict,) = judge([day], today=TODAY)
+    assert verdict.status == QUARANTINED
+    assert "outside the theatre (60.5, 29.4, 74.9, 38.5)" in verdict.reasons[0]
+
+
+def specks(count, size=0.01):
+    """As in July 2026: crumbs over western Ukraine, Crimea and Russia."""
+    return [shapely.box(24 + 0.1 * n, 50, 24 + 0.1 * n + size, 50 + size) for n in range(count)]
+
+
+def test_specks_are_left_out_and_counted():
+    main = shapely.box(37, 47, 38, 48)
+    crumb_outside = shapely.box(65.2, 55.0, 65.21, 55.01)
+    kept, strays = clean(shapely.union_all([main, *specks(85), crumb_outside]), CONTROL)
+    assert kept.equals(main)
+    assert (strays.specks, strays.specks_km2 > 0, 0 < strays.outside_km2 < 2) == (85, True, True)
+    day = Day(date(2026, 5, 1), {CONTROL: Layer(8_000, "x", strays=strays)})
+    (verdict,) = judge([day], today=TODAY)
+    assert verdict.status == NOTED
+    assert "85 specks of assessed_control far from any other" in verdict.notes[0]
+
+
+def test_a_bridgehead_and_a_lone_pocket_are_no_specks():
+    main = shapely.box(37, 47, 38, 48)
+    bridgehead = [shapely.box(36.9 - 0.02 * n, 47.5, 36.91 - 0.02 * n, 47.51) for n in range(12)]
+    for ground in (shapely.union_all([main, *bridgehead]), shapely.union_all([main, *specks(2)])):
+        assert clean(ground, CONTROL) == (ground, Strays())
+    # Claims and partisans are reported far from the line.
+    ground = shapely.union_all([main, *specks(85)])
+    assert clean(ground, "reported_partisan_warfare")[0] is ground
+
+
+def test_an_unreadable_day_is_quarantined_and_cannot_be_admitted():
+    entry = Day(date(2025, 1, 2), {}, None, ("unreadable: cut off",))
+    admit = {entry.day: Override(True, "looks fine")}
+    for overrides in ({}, admit):
+        verdict = judge([*days(100), entry], today=TODAY, overrides=overrides)[1]
+        assert (verdict.status, verdict.reasons) == (QUARANTINED, ("unreadable: cut off",))
+
+
+def test_a_person_admits_a_day_and_the_next_are_measured_from_it():
+    entries = days(111_721, 84_790, 111_721)
+    admit = {date(2025, 1, 2): Override(True, "confirmed by the publisher")}
+    found = judge(entries, today=TODAY, overrides=admit)
+    assert found[1].status == NOTED
+    assert found[1].notes[0] == "admitted by hand: confirmed by the publisher"
+    assert "rose by 26,931 km² since 2025-01-02" in "; ".join(found[2].notes + found[2].reasons)
+
+
+def test_a_person_takes_a_day_out():
+    out = {date(2025, 1, 2): Override(False, "drawn from a false report")}
+    found = judge(days(100_000, 100_010, 100_020), today=TODAY, overrides=out)
+    assert [v.status for v in found] == [ACCEPTED, QUARANTINED, NOTED]
+    assert found[1].reasons == ("quarantined by hand: drawn from a false report",)
+    # The day after it follows the last day that counts.
+    assert found[2].notes == ("after a gap of 1 day",)
+
+
+def test_the_order_of_arrival_does_not_matter():
+    entries = days(111_721, 84_790, 111_721, 111_700)
+    assert judge(entries[::-1], today=TODAY) == judge(entries, today=TODAY)
+
+
+def test_thresholds_leave_the_real_steps_of_a_month_alone():
+    assert gate.ASK_KM2 > 10 * 120
+    assert gate.UNCONFIRMED_KM2 > 3_906
