@@ -164,7 +164,7 @@ def clean(ground: BaseGeometry, layer: str) -> tuple[BaseGeometry, Strays]:
 def _specks(parts: np.ndarray) -> np.ndarray:
     areas = np.asarray(area_km2(parts))
     small = areas <= SPECK_KM2
-    if small.all() or not small.any():
+    if small.all() or small.sum() < SPECKS:
         return np.zeros(len(parts), dtype=bool)
     # Degrees of longitude are shortened to those of latitude: 50 km need no more.
     middle = np.radians(np.mean(shapely.bounds(parts)[:, 1]))

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -373,6 +374,9 @@ def judge(
     return pd.DataFrame(verdicts)
 
 
+_STRAYS = ("outside_km2", "outside_bounds", "specks", "specks_km2")
+
+
 def _gate_days(table: pd.DataFrame, files: pd.DataFrame, steps: pd.DataFrame) -> Iterator[gate.Day]:
     moved = {
         (layer, before, after): (gained, lost)
@@ -380,14 +384,16 @@ def _gate_days(table: pd.DataFrame, files: pd.DataFrame, steps: pd.DataFrame) ->
     }
     last: dict[str, str] = {}
     seen = set()
-    for day, rows in table.groupby("day", sort=True):
+    rows = table.sort_values("day", kind="stable").to_dict("records")
+    for day, several in groupby(rows, key=itemgetter("day")):
         layers, retrieved = {}, None
-        for row in rows.itertuples(index=False):
-            step = moved.get((row.layer, last.get(row.layer, ""), row.map_id), (None, None))
-            strays = gate.Strays(row.outside_km2, row.outside_bounds, row.specks, row.specks_km2)
-            layers[row.layer] = gate.Layer(row.area_km2, row.map_id, *step, strays, row.note)
-            last[row.layer] = row.map_id
-            retrieved = None if pd.isna(row.retrieved) else row.retrieved.date()
+        for row in several:
+            name, map_id = row["layer"], row["map_id"]
+            step = moved.get((name, last.get(name, ""), map_id), (None, None))
+            strays = gate.Strays(*(row[key] for key in _STRAYS))
+            layers[name] = gate.Layer(row["area_km2"], map_id, *step, strays, row["note"])
+            last[name] = map_id
+            retrieved = None if pd.isna(row["retrieved"]) else row["retrieved"].date()
         seen.add(day)
         yield gate.Day(day.date(), layers, retrieved)
     torn = files[(files["error"] != "") & files["day"].notna() & ~files["day"].isin(seen)]
@@ -415,20 +421,23 @@ def steps_of(store: Store, table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for layer in gate.HELD:
         held = table[table["layer"] == layer].sort_values("day")
-        order = [key for key, other in pairwise([*held["map_id"], ""]) if key != other]
-        last: tuple[str, changes.Edges] | None = None
-        for before, after in pairwise(order):
-            if (layer, before, after) not in measured:
-                old = last[1] if last and last[0] == before else _edges(store, held, before)
-                last = (after, _edges(store, held, after))
-                step = changes.faces(old, last[1])
-                sizes = [float(area_km2(side).sum()) for side in (step.gained, step.lost)]
-                measured[layer, before, after] = tuple(sizes)
-            rows.append((layer, before, after, *measured[layer, before, after]))
-    found = pd.DataFrame(list(dict.fromkeys(rows)), columns=list(known.columns))
+        held = held[held["map_id"] != held["map_id"].shift()]
+        pairs = [(layer, *pair) for pair in pairwise(held["map_id"])]
+        needed = {map_id for pair in pairs if pair not in measured for map_id in pair[1:]}
+        for pair, (before, after) in zip(pairs, pairwise(_edges(store, held, needed)), strict=True):
+            if pair not in measured and before is not None and after is not None:
+                step = changes.faces(before, after)
+                sizes = (float(area_km2(side).sum()) for side in (step.gained, step.lost))
+                measured[pair] = tuple(sizes)
+        rows += [(*pair, *measured[pair]) for pair in dict.fromkeys(pairs)]
+    found = pd.DataFrame(rows, columns=list(known.columns))
     return found.astype(known.dtypes.to_dict())
 
 
-def _edges(store: Store, held: pd.DataFrame, map_id: str) -> changes.Edges:
-    row = held[held["map_id"] == map_id].head(1)
-    return changes.edges(store.load(row)[0])
+def _edges(store: Store, held: pd.DataFrame, needed: set[str]) -> Iterator[changes.Edges | None]:
+    """Edges of the needed maps, None for the others; a month at a time is in memory."""
+    for _, month in held.groupby(held["day"].dt.strftime("%Y-%m")):
+        wanted = month[month["map_id"].isin(needed)]
+        grounds = dict(zip(wanted["map_id"], store.load(wanted), strict=True))
+        for map_id in month["map_id"]:
+            yield changes.edges(grounds[map_id]) if map_id in grounds else None

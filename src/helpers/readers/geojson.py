@@ -277,7 +277,8 @@ def _check_place(geometry: npt.NDArray[np.object_], path: Path) -> None:
     if not len(drawn):
         return
     west, south, east, north = shapely.total_bounds(drawn)
-    if _meets_region(west, south, east, north):
+    on_earth = west >= -180 and south >= -90 and east <= 180 and north <= 90
+    if on_earth and _meets_region(west, south, east, north):
         return
     cause = (
         "latitude seems to stand before longitude"
@@ -339,11 +340,16 @@ def repair(geometry: npt.NDArray[np.object_], *, nulls: int = 0) -> tuple[BaseGe
         before = float(np.sum(area_km2(geometry[bad])))
         geometry[bad] = shapely.make_valid(geometry[bad], method="structure", keep_collapsed=False)
         invalid_km2 = float(np.sum(area_km2(geometry[bad]))) - before
-    # Publishers' files are one feature most days; a union would only move its vertices' order.
-    whole = geometry[0] if len(geometry) == 1 else shapely.union_all(geometry)
-    parts = shapely.get_parts(whole)
+    # Features that do not meet need no union, which is dear and moves the order of vertices.
+    apart = len(geometry) < 2 or (not bad.any() and _apart(geometry))
+    parts = shapely.get_parts(geometry if apart else shapely.union_all(geometry))
     parts = parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON]
     whole = parts[0] if len(parts) == 1 else shapely.multipolygons(parts)
-    doubled = float(np.sum(area_km2(geometry))) - area_km2(whole) if len(geometry) > 1 else 0.0
+    doubled = 0.0 if apart else float(np.sum(area_km2(geometry))) - area_km2(whole)
     # Less than a square metre is rounding.
     return whole, Repairs(nulls, int(bad.sum()), invalid_km2, doubled if doubled > 1e-6 else 0.0)
+
+
+def _apart(geometry: npt.NDArray[np.object_]) -> bool:
+    pairs = shapely.STRtree(geometry).query(geometry, predicate="intersects")
+    return bool((pairs[0] == pairs[1]).all())

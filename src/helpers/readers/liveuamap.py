@@ -70,13 +70,13 @@ def read(path: Path) -> list[LayerMap]:
 
 def _window(features: geojson.Features, asked: date, path: Path) -> tuple[date, date]:
     """First and last day; the first days of the archive have none, and show the day asked for."""
-    said = {(p.get("_datefrom"), p.get("_dateto")) for p in features.properties}
-    if said == {(None, None)}:
+    ends = [(p.get("_datefrom"), p.get("_dateto")) for p in features.properties]
+    if all(pair == (None, None) for pair in ends):
         return asked, asked
-    days = {(names.to_day(start), names.to_day(end)) for start, end in said}
-    start, end = days.pop()
-    if days or start is None or end is None:
-        raise SnapshotError(f"{path}: the features are not of one window: {sorted(map(str, said))}")
+    windows = {(names.to_day(start), names.to_day(end)) for start, end in ends}
+    start, end = windows.pop()
+    if windows or start is None or end is None:
+        raise SnapshotError(f"{path}: the features are not of one window: {ends}.")
     return start, end
 
 
