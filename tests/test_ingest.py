@@ -241,3 +241,19 @@ def test_everything_real_is_read_but_the_two_impossible_dates(everything):
 def test_the_levels_agree_with_the_table(everything, source, day, tier, km2):
     snapshot = snapshots.load(everything, source, date.fromisoformat(day))
     assert area_km2(snapshot.tier(tier)) == pytest.approx(km2, rel=1e-3)
+
+
+def test_a_large_archive_is_never_in_memory_at_once(workspace, monkeypatch):
+    for day in range(1, 29):
+        for month in (1, 2, 3):
+            isw(workspace, f"2025{month:02d}{day:02d}", WEST + day / 1000)
+    sizes = []
+    update = ingest._update
+    monkeypatch.setattr(
+        ingest,
+        "_update",
+        lambda store, there, new: (sizes.append(len(new)), update(store, there, new)),
+    )
+    ingest.run(workspace, "isw")
+    assert sum(sizes) == 84
+    assert max(sizes) <= 32

@@ -29,7 +29,9 @@ def code(notebook):
 
 
 def test_there_are_notebooks():
-    assert [p.stem for p in NOTEBOOKS] >= ["01-sector-map", "02-advance-series", "05-briefing"]
+    assert {"00-snapshots", "01-sector-map", "02-advance-series", "05-briefing"} <= {
+        path.stem for path in NOTEBOOKS
+    }
 
 
 def test_every_code_cell_was_run_in_order(notebook):

@@ -6,6 +6,7 @@ import shapely
 from pyproj import Geod
 
 from grounds import KURAKHOVE, TORETSK, marked, real_map
+from helpers import projection
 from helpers.projection import STORAGE_CRS, area_km2, length_km, local_crs, transform
 
 GEOD = Geod(ellps="WGS84")
@@ -115,3 +116,22 @@ def test_transform_to_local_metres_and_back():
     assert shapely.hausdorff_distance(back, TORETSK.polygon) < 1e-8  # a millimetre
     east = transform(np.array([shapely.Point(37.9, 48.385)]), crs)
     assert east[0].x > 0
+
+
+def test_a_polygon_that_crosses_itself_after_projecting_is_repaired():
+    # The long edge along the parallel is a chord on the plane, and passes on the hole's other side.
+    shell = [(30, 49), (40, 49), (40, 50), (30, 50)]
+    hole = [(34.9, 49.5), (35.1, 49.5), (35, 49.01)]
+    ground = shapely.Polygon(shell, [hole])
+    other = shapely.box(36, 47, 37, 48)
+    assert ground.is_valid
+    crs = projection.local_crs(35, 20)
+    plain = shapely.transform(
+        ground, projection._transformer("OGC:CRS84", crs).transform, interleaved=False
+    )
+    assert not plain.is_valid
+    moved = projection.transform(ground, crs)
+    assert moved.is_valid
+    both = projection.transform(np.array([ground, other]), crs)
+    assert shapely.is_valid(both).all()
+    assert both[1].equals(projection.transform(other, crs))

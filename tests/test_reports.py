@@ -12,7 +12,7 @@ import pytest
 from bs4 import BeautifulSoup
 from click.testing import CliRunner
 
-from helpers import reports
+from helpers import reports, sources
 from helpers.cli import main
 from helpers.errors import ReportError, SnapshotError, WorkspaceError
 from helpers.provenance import tree_sha256
@@ -148,7 +148,7 @@ def test_what_cannot_be_asked_for_is_said_before_anything_starts(tmp_path):
     ws = sample(tmp_path)
     cases = {
         ("2025-01-05",): "Nearest: 2025-01-01 and 2025-01-07",
-        ("2025-01-08", "--source", "deepstat"): "Known: deepstate, reconstruction",
+        ("2025-01-08", "--source", "deepstat"): "Known: deepstate, isw, liveuamap, reconstruction",
         ("2025-01-08", "--source", "deepstate"): "There are no files of deepstate",
         ("2025-01-08", "--compare-to", "2025-01-09"): "no reconstruction snapshot for 2025-01-09",
         ("8.1.2025",): "'8.1.2025' is not a day",
@@ -192,7 +192,7 @@ def test_other_sources_get_a_folder_of_their_own(tmp_path):
     (ws.raw / "deepstate" / "deepstatemap_data_20250109.geojson").write_text("{}")
     asked = reports.request(ws, parse_day("2025-01-08"))
     assert reports.folder_of(ws, asked).name == "2025-01-08"
-    other = reports.Request(asked.day, asked.compare_to, reports.sources.get("deepstate"))
+    other = reports.Request(asked.day, asked.compare_to, sources.get("deepstate"))
     assert reports.folder_of(ws, other).name == "2025-01-08-deepstate"
     assert next(job.name for job in reports.plan(ws, asked)) == "briefing"
 
@@ -254,3 +254,13 @@ def test_a_request_to_another_host_would_be_seen(tmp_path):
     page = tmp_path / "page.html"
     page.write_text('<p>Text</p><img src="http://127.0.0.1:9/x.png">')
     assert requests_of(page, tmp_path) == ["http://127.0.0.1:9/x.png"]
+
+
+def test_a_report_is_made_again_as_the_maps_were_known(tmp_path):
+    ws = sample(tmp_path).known_by(parse_day("2025-01-31"))
+    asked = reports.request(ws, parse_day("2025-01-08"))
+    assert reports.folder_of(ws, asked).name == "2025-01-08-as-of-2025-01-31"
+    assert reports.command(asked).endswith("--as-of 2025-01-31")
+    assert {job.parameters.get("as_of") for job in reports.plan(ws, asked)} == {"2025-01-31"}
+    with pytest.raises(SnapshotError, match="as of 2025-01-07"):
+        reports.request(ws.known_by(parse_day("2025-01-07")), parse_day("2025-01-08"))

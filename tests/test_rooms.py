@@ -28,7 +28,7 @@ STOREYS = (
     },
     {"readers.deepstate", "readers.isw", "readers.liveuamap", "readers.polygons"}
     | {"readers.reconstruction", "reconstruction", "measures", "settlements"}
-    | {"store", "outputs", "provenance", "sheet", "charts"},
+    | {"store", "outputs", "provenance", "sheet", "charts", "calendars"},
     {"publishers", "furniture", "pages"},
     {"ingest", "maps", "runner"},
     {"snapshots"},
@@ -40,7 +40,10 @@ STOREYS = (
 # Memory only: no file, no picture.
 MEASURING = {"changes", "gate", "measures", "series", "settlements"}
 # Given what to draw; they never look for data.
-DRAWING = {"style", "sheet", "furniture", "labels", "maps", "charts", "basemap", "figures"}
+DRAWING = {"style", "sheet", "furniture", "labels", "maps", "charts", "calendars"} | {
+    "basemap",
+    "figures",
+}
 DATA = {"snapshots", "store", "ingest", "publishers"}
 
 

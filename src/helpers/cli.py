@@ -47,18 +47,19 @@ def main(ctx: click.Context, root: Path | None) -> None:
 @click.argument("day", metavar="DATE")
 @click.option("--source", default="", help="Source id. Default: the workspace's own.")
 @click.option("--compare-to", default="", metavar="DATE", help="Default: a month before.")
+@click.option("--as-of", default="", metavar="DATE", help="As the maps were known on that day.")
 @click.option("--jobs", default=2, show_default=True, help="Notebooks run at the same time.")
 @click.pass_obj
 def report(
-    find: Callable[[], Workspace], day: str, source: str, compare_to: str, jobs: int
+    find: Callable[[], Workspace], /, day: str, source: str, compare_to: str, as_of: str, jobs: int
 ) -> None:
     """Make the report of one assessed day: frontline report 2025-01-08."""
     from tqdm import tqdm
 
     from helpers import reports
-    from helpers.schema import parse_day
+    from helpers.schema import optional_day, parse_day
 
-    ws = find()
+    ws = find().known_by(optional_day(as_of, "--as-of"))
     asked = reports.request(ws, parse_day(day), source_id=source, compare_to=compare_to)
     with tqdm(total=None, unit="notebook", desc="Report", disable=None, leave=False) as bar:
 

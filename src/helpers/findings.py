@@ -1167,3 +1167,70 @@ def _missing_findings(sectors: Iterable[Mapping[str, SectorChange | NoData]]) ->
         key = group[0].sector.key if len(group) == 1 else ""
         findings.append(Finding(_fill("briefing", reason, fields), {}, key))
     return findings
+
+
+# What data there is -------------------------------------------------------------------------
+
+
+def days_text(source: Source, counts: Mapping[str, int], start: date, end: date) -> ChartText:
+    """Word the calendar of a source's days.
+
+    Parameters
+    ----------
+    source
+        The publisher.
+    counts
+        State (`helpers.inspection.STATES`) to number of days.
+    start, end
+        First and last day of the calendar.
+
+    Returns
+    -------
+    ChartText
+        Title, subtitle, notes and sources.
+    """
+    maps = sum(counts[state] for state in ("new map", "no update", "accepted with notes"))
+    fields = {
+        "publisher": source.publisher,
+        "maps": count("maps", maps),
+        "span": count("days", (end - start).days + 1),
+        "quarantined": number(counts["quarantined"]),
+        "copies": count("days", counts["no update"]),
+        "missing": count("days", counts["no map"]),
+        "noted": count("days", counts["accepted with notes"]),
+    }
+    title = "title_quarantined" if counts["quarantined"] else "title_all"
+    return ChartText(
+        title=_fill("days", title, fields),
+        subtitle=_fill("days", "standfirst", fields),
+        notes=(source.caveat,),
+        sources=source_line(source),
+    )
+
+
+def state_labels() -> dict[str, str]:
+    """Names of the states of a day, for a key."""
+    return dict(texts()["days"]["state"])
+
+
+def not_used(quarantined: Mapping[date, str], start: date, end: date) -> list[str]:
+    """Say which maps could not be used, and why.
+
+    Parameters
+    ----------
+    quarantined
+        Day to reason (`helpers.snapshots.quarantined`).
+    start, end
+        First and last day that was looked at.
+
+    Returns
+    -------
+    list of str
+        A sentence a day, or one that says that all could be used.
+    """
+    if not quarantined:
+        return [_fill("days", "usable_all", {"start": day(start), "end": day(end)})]
+    return [
+        _fill("days", "not_usable", {"day": day(when), "reason": reason.rstrip(".")})
+        for when, reason in quarantined.items()
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 
 import pandas as pd
 
@@ -43,6 +44,10 @@ class Inspection:
     def count(self, state: str) -> int:
         """Number of days of a state."""
         return int((self.days["state"] == state).sum())
+
+    def between(self, start: date, end: date) -> pd.DataFrame:
+        """Rows of `days` from `start` to `end`, both included."""
+        return self.days[self.days["day"].between(pd.Timestamp(start), pd.Timestamp(end))]
 
 
 def inspect(ws: Workspace, source_id: str) -> Inspection:

@@ -8,11 +8,12 @@ from datetime import date
 import pandas as pd
 from shapely.geometry.base import BaseGeometry
 
-from helpers import basemap, charts, figures, findings, maps, reference
+from helpers import basemap, calendars, charts, figures, findings, maps, reference
 from helpers.changes import SectorChange
 from helpers.figures import FigureSet
 from helpers.findings import SectorSeries
 from helpers.schema import INVERTED_TIERS
+from helpers.sources import Source
 from helpers.tables import Table
 
 
@@ -72,6 +73,36 @@ def sector_map(
         name=f"sector-map-{change.sector.key}",
         alt=findings.alt_text(change, note),
         caption=findings.caption(change),
+    )
+
+
+def calendar(source: Source, days: pd.DataFrame) -> FigureSet:
+    """Draw the calendar of a source's days, named ``snapshots-<source>``.
+
+    Parameters
+    ----------
+    source
+        The publisher.
+    days
+        Columns day and state, one row a day (`helpers.inspection.Inspection.days`).
+
+    Returns
+    -------
+    FigureSet
+        A row a month, a cell a day.
+    """
+    labels = findings.state_labels()
+    counts = {state: int((days["state"] == state).sum()) for state in labels}
+    credible = days.loc[days["state"] != "quarantined", "day"]
+    span = credible if len(credible) else days["day"]
+    text = findings.days_text(source, counts, span.min().date(), span.max().date())
+    months = findings.texts()["calendar"]["short"]
+    inside = days[days["day"].between(span.min(), span.max())]
+    return figures.render(
+        lambda theme: calendars.draw(inside, text=text, labels=labels, months=months, theme=theme),
+        name=f"snapshots-{source.id}",
+        alt=f"{text.title}. {text.subtitle}",
+        caption=text.title,
     )
 
 

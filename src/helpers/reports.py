@@ -39,11 +39,14 @@ class Request:
         The two assessed days.
     source
         The publisher.
+    as_of
+        Only what was known by the end of this day; None for everything.
     """
 
     day: date
     compare_to: date
     source: Source
+    as_of: date | None = None
 
 
 def request(ws: Workspace, day: date, *, source_id: str = "", compare_to: str = "") -> Request:
@@ -52,7 +55,7 @@ def request(ws: Workspace, day: date, *, source_id: str = "", compare_to: str = 
     Parameters
     ----------
     ws
-        The workspace; new raw files are read first.
+        The workspace; new raw files are read first. Seen as of an earlier day, so is the report.
     day
         The assessed day.
     source_id
@@ -73,13 +76,15 @@ def request(ws: Workspace, day: date, *, source_id: str = "", compare_to: str = 
     source = publishers.source(ws, source_id or publishers.default(ws))
     snapshots.ensure(ws, source.id)
     snapshots.load(ws, source.id, day)
-    return Request(day, snapshots.baseline(ws, source.id, day, compare_to), source)
+    return Request(day, snapshots.baseline(ws, source.id, day, compare_to), source, ws.as_of)
 
 
 def plan(ws: Workspace, asked: Request) -> list[Job]:
     """List the notebooks of a report with their parameters; the briefing is the first."""
     days = {"report_date": asked.day.isoformat(), "compare_to": asked.compare_to.isoformat()}
     source = {"source": asked.source.id}
+    if asked.as_of:
+        source["as_of"] = asked.as_of.isoformat()
     covered = [
         sector
         for sector in reference.sectors(ws.sectors_file).values()
@@ -109,10 +114,15 @@ def plan(ws: Workspace, asked: Request) -> list[Job]:
 
 
 def folder_of(ws: Workspace, asked: Request) -> Path:
-    """Where a report goes: ``reports/<day>``, with the source's id if it is not the default one."""
+    """Where a report goes: ``reports/<day>``, with the source's id if it is not the default one.
+
+    A report as of an earlier day has that day in its name too.
+    """
     name = asked.day.isoformat()
     if asked.source.id != publishers.default(ws):
         name += f"-{asked.source.id}"
+    if asked.as_of:
+        name += f"-as-of-{asked.as_of}"
     return ws.reports / name
 
 
@@ -270,7 +280,8 @@ def _links(ws: Workspace, records: dict[str, Any], current: str) -> list[dict[st
 def command(asked: Request) -> str:
     """The command that makes this report again."""
     words = ["frontline", "report", asked.day.isoformat(), "--source", asked.source.id]
-    return shlex.join([*words, "--compare-to", asked.compare_to.isoformat()])
+    words += ["--compare-to", asked.compare_to.isoformat()]
+    return shlex.join([*words, *(["--as-of", asked.as_of.isoformat()] if asked.as_of else [])])
 
 
 def _manifest(asked: Request, records: dict[str, Any]) -> dict[str, Any]:

@@ -268,6 +268,11 @@ def parse_day(text: str | date, what: str = "date") -> date:
     raise ParameterError(f"{what} {text!r} is not a day. Write it as YYYY-MM-DD, e.g. 2025-01-08.")
 
 
+def optional_day(text: str | date, what: str = "date") -> date | None:
+    """Read an ISO day as `parse_day` does; an empty text is None."""
+    return parse_day(text, what) if text else None
+
+
 def check_maps(maps: Sequence[LayerMap], where: str, *, repaired: bool = False) -> list[LayerMap]:
     """Check what a reader has read.
 

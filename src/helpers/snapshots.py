@@ -84,14 +84,32 @@ def verdicts(ws: Workspace, source_id: str) -> pd.DataFrame:
     return _all_days(ws, source_id)[1]
 
 
-def quarantined(ws: Workspace, source_id: str, start: date, end: date) -> dict[date, str]:
-    """Days between two others that are in no measure, and why."""
+def quarantined(
+    ws: Workspace, source_id: str, start: date | None = None, end: date | None = None
+) -> dict[date, str]:
+    """Find the days that are in no measure.
+
+    Parameters
+    ----------
+    ws
+        The workspace.
+    source_id
+        The source.
+    start, end
+        First and last day to look at, both included; None for all.
+
+    Returns
+    -------
+    dict
+        Day to reason, in order.
+    """
     table = verdicts(ws, source_id)
     table = table[table["status"] == gate.QUARANTINED]
-    inside = table["day"].between(pd.Timestamp(start), pd.Timestamp(end))
+    first, last = pd.Timestamp(start or date.min), pd.Timestamp(end or date.max)
     return {
         day.date(): reasons.replace("\n", "; ")
-        for day, reasons in zip(table["day"][inside], table["reasons"][inside], strict=True)
+        for day, reasons in zip(table["day"], table["reasons"], strict=True)
+        if first <= day <= last
     }
 
 
