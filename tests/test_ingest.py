@@ -247,13 +247,13 @@ def test_a_large_archive_is_never_in_memory_at_once(workspace, monkeypatch):
     for day in range(1, 29):
         for month in (1, 2, 3):
             isw(workspace, f"2025{month:02d}{day:02d}", WEST + day / 1000)
-    sizes = []
-    update = ingest._update
-    monkeypatch.setattr(
-        ingest,
-        "_update",
-        lambda store, there, new: (sizes.append(len(new)), update(store, there, new)),
-    )
+    sizes, update = [], ingest._update
+
+    def watched(store, files, there, new):
+        sizes.append(len(new))
+        return update(store, files, there, new)
+
+    monkeypatch.setattr(ingest, "_update", watched)
     ingest.run(workspace, "isw")
     assert sum(sizes) == 84
     assert max(sizes) <= 32

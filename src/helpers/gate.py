@@ -48,6 +48,7 @@ STRAY_KM2 = 50.0
 SPECK_KM2 = 2.0
 SPECK_KM = 50.0
 SPECKS = 10
+_DEGREE_KM = 111.2
 # A redraw: gains and losses both large, on no day of DeepState's 769; and alike.
 REDRAWN_KM2 = 20.0
 REDRAWN_SHARE = 1 / 3
@@ -162,15 +163,14 @@ def clean(ground: BaseGeometry, layer: str) -> tuple[BaseGeometry, Strays]:
 
 
 def _specks(parts: np.ndarray) -> np.ndarray:
-    areas = np.asarray(area_km2(parts))
-    small = areas <= SPECK_KM2
+    # Degrees of longitude are shortened to those of latitude: specks need no more.
+    middle = np.cos(np.radians(np.mean(shapely.bounds(parts)[:, 1])))
+    small = shapely.area(parts) * middle * _DEGREE_KM**2 <= SPECK_KM2
     if small.all() or small.sum() < SPECKS:
         return np.zeros(len(parts), dtype=bool)
-    # Degrees of longitude are shortened to those of latitude: 50 km need no more.
-    middle = np.radians(np.mean(shapely.bounds(parts)[:, 1]))
-    plane = shapely.transform(parts, lambda xy: xy * [np.cos(middle), 1.0])
+    plane = shapely.transform(parts, lambda xy: xy * [middle, 1.0])
     near = shapely.STRtree(plane[~small]).query(
-        plane[small], predicate="dwithin", distance=SPECK_KM / 111.2
+        plane[small], predicate="dwithin", distance=SPECK_KM / _DEGREE_KM
     )[0]
     specks = small.copy()
     specks[np.flatnonzero(small)[np.unique(near)]] = False

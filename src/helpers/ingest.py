@@ -30,6 +30,7 @@ from helpers.workspace import Workspace
 _LOCK_WAIT_S = 60
 # Files in memory at a time: what was read of them is stored before the next are opened.
 _BATCH = 32
+_LARGE_BYTES = 200_000
 Progress = Callable[[str, int, int], None]
 
 
@@ -127,27 +128,29 @@ def _ingest_locked(
         orphan.unlink()
     source = publisher.source
     paths = {p.relative_to(ws.root).as_posix(): p for p in publishers.files(ws, source)}
+    files = store.files()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        hashes = dict(zip(paths, pool.map(_digest, paths.values()), strict=True))
-        known = store.files()
-        same = known[known["sha256"] == known["path"].map(hashes)]
+        # Threads share out large files; with small ones they only wait for each other.
+        sizes = [path.stat().st_size for path in paths.values()]
+        shared = pool.map if sum(sizes) > _LARGE_BYTES * len(sizes) else map
+        hashes = dict(zip(paths, shared(_digest, paths.values()), strict=True))
+        same = files[files["sha256"] == files["path"].map(hashes)]
         fresh = sorted(set(paths) - set(same["path"]))
-        removed = set(known["path"]) - set(paths)
+        removed = set(files["path"]) - set(paths)
         if removed:
-            _update(store, set(paths), {})
+            files = _update(store, files, set(paths), {})
         for done in range(0, len(fresh), _BATCH):
             progress(source.id, done, len(fresh))
             batch = fresh[done : done + _BATCH]
-            read = pool.map(lambda name: _read(publisher, name, paths[name]), batch)
+            read = shared(lambda name: _read(publisher, name, paths[name]), batch)
             new = {
                 name: _File(hashes[name], paths[name].stat().st_size, *result)
                 for name, result in zip(batch, read, strict=True)
             }
-            _update(store, set(paths), new)
+            files = _update(store, files, set(paths), new)
     if fresh:
         progress(source.id, len(fresh), len(fresh))
-    verdicts = _judge(ws, publisher, store)
-    files = store.files()
+    verdicts = _judge(ws, publisher, store, files)
     failed = files[files["error"] != ""]
     return Ingested(
         source.id,
@@ -192,9 +195,11 @@ def _read(publisher: Publisher, name: str, path: Path) -> tuple[Any, ...]:
 # Into the store -----------------------------------------------------------------------------
 
 
-def _update(store: Store, present: set[str], fresh: Mapping[str, _File]) -> None:
-    """Store what was read now beside what stays from before."""
-    days, files = store.days(), store.files()
+def _update(
+    store: Store, files: pd.DataFrame, present: set[str], fresh: Mapping[str, _File]
+) -> pd.DataFrame:
+    """Store what was read now beside what stays from before; the files there are now."""
+    days = store.days()
     rows: list[dict[str, Any]] = []
     blobs: dict[str, bytes] = {}
     for name, file in fresh.items():
@@ -218,6 +223,7 @@ def _update(store: Store, present: set[str], fresh: Mapping[str, _File]) -> None
     table = _joined(pd.concat([kept, overwritten], ignore_index=True), rows)
     table, files = _settle(table, files)
     store.replace(table, files, blobs)
+    return files.sort_values("path", ignore_index=True)
 
 
 def _joined(table: pd.DataFrame, rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -326,23 +332,19 @@ def versions(table: pd.DataFrame, as_of: date | None = None) -> pd.DataFrame:
     return chosen[list(table.columns)].reset_index(drop=True)
 
 
-def _judge(ws: Workspace, publisher: Publisher, store: Store) -> pd.DataFrame:
-    table = versions(store.days())
-    steps, known = steps_of(store, table), store.steps()
-    verdicts = judge(ws, publisher.source.id, table, store.files(), steps)
-    if not (_equal(steps, known) and _equal(verdicts, store.verdicts())):
-        store.write_verdicts(steps, verdicts)
+def _judge(ws: Workspace, publisher: Publisher, store: Store, files: pd.DataFrame) -> pd.DataFrame:
+    verdicts = judge(ws, publisher.source.id, versions(store.days()), files)
+    if not verdicts.equals(store.verdicts()):
+        store.write_verdicts(verdicts)
     return verdicts
 
 
-def _equal(one: pd.DataFrame, other: pd.DataFrame) -> bool:
-    keys = list(one.columns[:3])
-    one, other = (t.sort_values(keys, ignore_index=True) for t in (one, other))
-    return bool(one.equals(other.astype(one.dtypes.to_dict())))
-
-
 def judge(
-    ws: Workspace, source_id: str, table: pd.DataFrame, files: pd.DataFrame, steps: pd.DataFrame
+    ws: Workspace,
+    source_id: str,
+    table: pd.DataFrame,
+    files: pd.DataFrame,
+    steps: Steps | None = None,
 ) -> pd.DataFrame:
     """Let the gate judge a source's days.
 
@@ -352,8 +354,10 @@ def judge(
         The workspace and source, for the overrides.
     table
         What `versions` returns.
-    files, steps
+    files
         As in the store.
+    steps
+        From `steps_of`. Without it redraws are not noted; nothing else depends on it.
 
     Returns
     -------
@@ -361,7 +365,7 @@ def judge(
         As `Store.verdicts`.
     """
     found = gate.judge(
-        _gate_days(table, files, steps),
+        _gate_days(table, files, steps or {}),
         today=today(),
         overrides=publishers.overrides(ws, source_id),
     )
@@ -374,14 +378,13 @@ def judge(
     return pd.DataFrame(verdicts)
 
 
+# Layer and two map ids that follow each other: gained and lost, km².
+Steps = Mapping[tuple[str, str, str], tuple[float, float]]
+
 _STRAYS = ("outside_km2", "outside_bounds", "specks", "specks_km2")
 
 
-def _gate_days(table: pd.DataFrame, files: pd.DataFrame, steps: pd.DataFrame) -> Iterator[gate.Day]:
-    moved = {
-        (layer, before, after): (gained, lost)
-        for layer, before, after, gained, lost in steps.itertuples(index=False)
-    }
+def _gate_days(table: pd.DataFrame, files: pd.DataFrame, steps: Steps) -> Iterator[gate.Day]:
     last: dict[str, str] = {}
     seen = set()
     rows = table.sort_values("day", kind="stable").to_dict("records")
@@ -389,9 +392,9 @@ def _gate_days(table: pd.DataFrame, files: pd.DataFrame, steps: pd.DataFrame) ->
         layers, retrieved = {}, None
         for row in several:
             name, map_id = row["layer"], row["map_id"]
-            step = moved.get((name, last.get(name, ""), map_id), (None, None))
+            gained, lost = steps.get((name, last.get(name, ""), map_id), (None, None))
             strays = gate.Strays(*(row[key] for key in _STRAYS))
-            layers[name] = gate.Layer(row["area_km2"], map_id, *step, strays, row["note"])
+            layers[name] = gate.Layer(row["area_km2"], map_id, gained, lost, strays, row["note"])
             last[name] = map_id
             retrieved = None if pd.isna(row["retrieved"]) else row["retrieved"].date()
         seen.add(day)
@@ -401,43 +404,35 @@ def _gate_days(table: pd.DataFrame, files: pd.DataFrame, steps: pd.DataFrame) ->
         yield gate.Day(day.date(), {}, None, tuple(f"unreadable: {e}" for e in rows["error"]))
 
 
-def steps_of(store: Store, table: pd.DataFrame) -> pd.DataFrame:
+def steps_of(store: Store, table: pd.DataFrame) -> Steps:
     """Measure gains and losses of the held ground between maps that follow each other.
 
     Parameters
     ----------
     store
-        For the maps, and for steps that were measured before.
+        For the maps.
     table
         What `versions` returns.
 
     Returns
     -------
-    pandas.DataFrame
-        As `Store.steps`, for every pair of `table`.
+    dict
+        Layer and the ids of both maps to gained and lost, km².
     """
-    known = store.steps()
-    measured = {tuple(row[:3]): row[3:] for row in known.itertuples(index=False)}
-    rows = []
+    found: dict[tuple[str, str, str], tuple[float, float]] = {}
     for layer in gate.HELD:
         held = table[table["layer"] == layer].sort_values("day")
         held = held[held["map_id"] != held["map_id"].shift()]
-        pairs = [(layer, *pair) for pair in pairwise(held["map_id"])]
-        needed = {map_id for pair in pairs if pair not in measured for map_id in pair[1:]}
-        for pair, (before, after) in zip(pairs, pairwise(_edges(store, held, needed)), strict=True):
-            if pair not in measured and before is not None and after is not None:
-                step = changes.faces(before, after)
-                sizes = (float(area_km2(side).sum()) for side in (step.gained, step.lost))
-                measured[pair] = tuple(sizes)
-        rows += [(*pair, *measured[pair]) for pair in dict.fromkeys(pairs)]
-    found = pd.DataFrame(rows, columns=list(known.columns))
-    return found.astype(known.dtypes.to_dict())
+        ids = pairwise(held["map_id"])
+        for (before, after), (old, new) in zip(ids, pairwise(_edges(store, held)), strict=True):
+            if (layer, before, after) not in found:
+                step = changes.faces(old, new)
+                gained, lost = (float(area_km2(side).sum()) for side in (step.gained, step.lost))
+                found[layer, before, after] = gained, lost
+    return found
 
 
-def _edges(store: Store, held: pd.DataFrame, needed: set[str]) -> Iterator[changes.Edges | None]:
-    """Edges of the needed maps, None for the others; a month at a time is in memory."""
+def _edges(store: Store, held: pd.DataFrame) -> Iterator[changes.Edges]:
+    """Edges of maps, in their order; a month at a time is in memory."""
     for _, month in held.groupby(held["day"].dt.strftime("%Y-%m")):
-        wanted = month[month["map_id"].isin(needed)]
-        grounds = dict(zip(wanted["map_id"], store.load(wanted), strict=True))
-        for map_id in month["map_id"]:
-            yield changes.edges(grounds[map_id]) if map_id in grounds else None
+        yield from map(changes.edges, store.load(month))

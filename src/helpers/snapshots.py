@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import calendar
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from datetime import date, timedelta
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
+from typing import Any
 
 import pandas as pd
 
@@ -44,8 +46,7 @@ def _all_days(ws: Workspace, source_id: str) -> tuple[pd.DataFrame, pd.DataFrame
     chosen = ingest.versions(table, ws.as_of)
     if ws.as_of is None:
         return chosen, store.verdicts()
-    steps = ingest.steps_of(store, chosen)
-    return chosen, ingest.judge(ws, source_id, chosen, store.files(), steps)
+    return chosen, ingest.judge(ws, source_id, chosen, store.files())
 
 
 def _days_table(ws: Workspace, source_id: str) -> pd.DataFrame:
@@ -81,7 +82,10 @@ def verdicts(ws: Workspace, source_id: str) -> pd.DataFrame:
     SnapshotError
         If nothing was read.
     """
-    return _all_days(ws, source_id)[1]
+    chosen, _ = _all_days(ws, source_id)
+    store = Store(ws.processed / source_id)
+    steps = ingest.steps_of(store, chosen)
+    return ingest.judge(ws, source_id, chosen, store.files(), steps)
 
 
 def quarantined(
@@ -103,7 +107,7 @@ def quarantined(
     dict
         Day to reason, in order.
     """
-    table = verdicts(ws, source_id)
+    table = _all_days(ws, source_id)[1]
     table = table[table["status"] == gate.QUARANTINED]
     first, last = pd.Timestamp(start or date.min), pd.Timestamp(end or date.max)
     return {
@@ -268,41 +272,35 @@ def window(
     rows = table[table["day"].isin([*earlier, *chosen])].reset_index(drop=True)
     rows["geometry"] = Store(ws.processed / source_id).load(rows)
     source = publishers.source(ws, source_id)
+    order = rows.sort_values("day", kind="stable").to_dict("records")
+    groups = [list(group) for _, group in groupby(order, key=itemgetter("day"))]
     made = [
         _snapshot(source, group, previous)
-        for group, previous in _with_previous(rows, [*earlier, *chosen])
+        for group, previous in zip(groups, [[], *groups[:-1]], strict=True)
     ]
     return made if lead_in or not earlier else made[1:]
 
 
-def _with_previous(
-    rows: pd.DataFrame, order: Sequence[pd.Timestamp]
-) -> list[tuple[pd.DataFrame, pd.DataFrame | None]]:
-    groups = [rows[rows["day"] == d] for d in order]
-    return list(zip(groups, [None, *groups[:-1]], strict=True))
+_Rows = list[dict[Hashable, Any]]
 
 
-def _snapshot(source: Source, rows: pd.DataFrame, previous: pd.DataFrame | None) -> Snapshot:
-    ids = dict(zip(rows["layer"], rows["map_id"], strict=True))
-    same = previous is not None and ids == dict(
-        zip(previous["layer"], previous["map_id"], strict=True)
-    )
-    files = sorted(set(zip(rows["path"], rows["sha256"], strict=True)))
+def _snapshot(source: Source, rows: _Rows, previous: _Rows) -> Snapshot:
+    ids, before = ({row["layer"]: row["map_id"] for row in some} for some in (rows, previous))
+    files = sorted({(row["path"], row["sha256"]) for row in rows})
     return Snapshot(
         source=source.id,
-        day=rows["day"].iloc[0].date(),
-        layers=dict(zip(rows["layer"], rows["geometry"], strict=True)),
+        day=rows[0]["day"].date(),
+        layers={row["layer"]: row["geometry"] for row in rows},
         tiers=tiers_of(source.layers, list(ids)),
-        published=_first_day(rows["published"]),
-        retrieved=_first_day(rows["retrieved"]),
+        published=_first_day([row["published"] for row in rows]),
+        retrieved=_first_day([row["retrieved"] for row in rows]),
         inputs=tuple(InputFile(*file) for file in files),
-        copy_of=previous["day"].iloc[0].date() if same and previous is not None else None,
+        copy_of=previous[0]["day"].date() if ids == before else None,
     )
 
 
-def _first_day(days: pd.Series) -> date | None:
-    told = days.dropna()
-    return None if told.empty else told.iloc[0].date()
+def _first_day(days: Sequence[pd.Timestamp]) -> date | None:
+    return next((day.date() for day in days if not pd.isna(day)), None)
 
 
 def on_or_before(ws: Workspace, source_id: str, day: date) -> date | None:

@@ -6,7 +6,6 @@ Below ``data/processed/<source>/``:
   month's assessed days, in the order of their days;
 - ``days.parquet``: one row an assessed day, layer and version;
 - ``files.parquet``: one row a raw file, read or failed;
-- ``steps.parquet``: gains and losses between two maps that followed each other;
 - ``verdicts.parquet``: one row a day, what the gate thinks of it.
 
 What stands there depends only on the raw files there are, never on the order or the number of
@@ -61,13 +60,6 @@ _FILES = {
     "error": pa.string(),
     "day": pa.timestamp("s"),  # of a file that could not be read, where its name tells
 }
-_STEPS = {
-    "layer": pa.string(),
-    "before": pa.string(),
-    "after": pa.string(),
-    "gained_km2": pa.float64(),
-    "lost_km2": pa.float64(),
-}
 _VERDICTS = {
     "day": pa.timestamp("s"),
     "status": pa.string(),
@@ -106,22 +98,13 @@ class Store:
         """Assessed days, layers and versions; `superseded` tells of overwritten files."""
         return self._table("days", _DAYS)
 
-    def steps(self) -> pd.DataFrame:
-        """Gains and losses between two maps: layer, before, after (map ids), areas in km²."""
-        return self._table("steps", _STEPS)
-
     def verdicts(self) -> pd.DataFrame:
         """What the gate thinks: day, status, reasons and notes (a line each)."""
         return self._table("verdicts", _VERDICTS)
 
-    def write_verdicts(self, steps: pd.DataFrame, verdicts: pd.DataFrame) -> None:
-        """Replace both tables; what they say follows from `days` and can be computed again."""
-        steps = steps.sort_values(["layer", "before", "after"], ignore_index=True)
-        for name, table, fields in (
-            ("steps", steps, _STEPS),
-            ("verdicts", verdicts.sort_values("day", ignore_index=True), _VERDICTS),
-        ):
-            write_atomic(self.folder / f"{name}.parquet", _table_bytes(table, fields))
+    def write_verdicts(self, verdicts: pd.DataFrame) -> None:
+        """Replace the verdicts; they follow from `days` and can be computed again."""
+        write_atomic(self.folder / "verdicts.parquet", _table_bytes(verdicts, _VERDICTS))
 
     def _table(self, name: str, fields: dict[str, pa.DataType]) -> pd.DataFrame:
         try:
