@@ -30,8 +30,12 @@ def table(days, areas, *, tier="presence", lost=0.0):
             "net_km2": net,
             "sliver_km2": net * 0,
             "elapsed_days": pd.Series(days).diff().dt.days.astype("Int64"),
+            "rate_km2_day": net / pd.Series(days).diff().dt.days,
+            "depth_km": net * 0,
+            "contact_km": 5.0,
             "area_error_km2": 1.0,
             "change_error_km2": net * 0 + 0.5,
+            "label": "advanced",
             "note": ["first day"] + [""] * (len(days) - 1) if len(days) else [],
         }
     )
@@ -45,7 +49,7 @@ def test_missing_days_are_rows_without_numbers():
     calendar = series.calendar(table([1, 2, 5, 6], [10, 12, 18, 18]))
     assert list(calendar.columns) == list(series.CALENDAR_COLUMNS)
     assert calendar.index.equals(pd.date_range("2025-01-01", "2025-01-06", unit="s", name="day"))
-    missing = calendar.loc["2025-01-03":"2025-01-04"].drop(columns=["mean7", "note"])
+    missing = calendar.loc["2025-01-03":"2025-01-04"].drop(columns=["mean7", "mean30", "note"])
     assert missing.isna().all(axis=None)
     assert calendar["note"].tolist() == ["first day", "", "", "", "", ""]
     # A change found after a gap is not moved; as a bar it is as wide as the days it may be of.

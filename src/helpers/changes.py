@@ -151,7 +151,8 @@ def in_sector(
     source
         Its record, for the positional error.
     tier
-        What to measure; empty for the sector's own measure.
+        What to measure; empty for the sector's own measure, or what stands in for it in this
+        source (`Source.tier_for`).
     border
         State border, lines in OGC:CRS84: ground that ends there has no line of contact.
 
@@ -165,7 +166,7 @@ def in_sector(
     SnapshotError
         If a snapshot's source does not draw the tier.
     """
-    tier = check_tier(tier or sector.measure)
+    tier = check_tier(tier or source.tier_for(sector.measure))
     old_map, new_map = before.tier(tier), after.tier(tier)
     old, new = clip(old_map, sector.polygon), clip(new_map, sector.polygon)
     added, removed = _difference(new, old), _difference(old, new)
@@ -348,10 +349,18 @@ def slivers(pieces: Geometries) -> Mask:
 
 def _own_plane(pieces: Geometries) -> Geometries:
     """Scale each piece from degrees to metres at its own latitude."""
+    return _scaled(pieces, metres_per_degree(_middle_lat(pieces)))
+
+
+def _middle_lat(pieces: Geometries) -> FloatArray:
     bounds = shapely.bounds(pieces)
-    lat = (bounds[:, 1] + bounds[:, 3]) / 2
-    xy, owner = shapely.get_coordinates(pieces, return_index=True)
-    scaled: Geometries = shapely.set_coordinates(pieces.copy(), xy * metres_per_degree(lat)[owner])
+    middle: FloatArray = (bounds[:, 1] + bounds[:, 3]) / 2
+    return middle
+
+
+def _scaled(geometries: Geometries, scale: FloatArray) -> Geometries:
+    xy, owner = shapely.get_coordinates(geometries, return_index=True)
+    scaled: Geometries = shapely.set_coordinates(geometries.copy(), xy * scale[owner])
     return scaled
 
 
@@ -533,6 +542,52 @@ def moved_km(
     new[point[same & lines.new[line]]] = 1
     old_km, new_km = (sums(owner, lengths * on, len(pieces)) for on in (old, new))
     return np.where((old_km == 0) | (new_km == 0), old_km + new_km, (old_km + new_km) / 2)
+
+
+def reach_km(pieces: Geometries, step: npt.NDArray[Any], lines: Lines) -> FloatArray:
+    """Measure how far each piece of change reaches beyond the old line that it has.
+
+    Parameters
+    ----------
+    pieces
+        Polygons between the old and the new line, OGC:CRS84, shape ``(n,)``.
+    step
+        Which pair of maps each is of, shape ``(n,)``.
+    lines
+        The edges that changed.
+
+    Returns
+    -------
+    numpy.ndarray
+        Kilometres, shape ``(n,)``: the greatest distance of a point of the piece from its own old
+        line; NaN where it has none (an island).
+
+    Notes
+    -----
+    Another part of the old line may be nearer, across a neck; `in_sector` looks at all of it.
+    """
+    reach = np.full(len(pieces), np.nan)
+    piece, line = lines.tree.query(pieces, "dwithin", _ON_LINE_DEG)
+    old = (lines.step[line] == step[piece]) & ~lines.new[line]
+    piece, line = piece[old], line[old]
+    if not len(piece):
+        return reach
+    known = np.unique(piece)
+    order = np.argsort(piece, kind="stable")
+    own = shapely.multilinestrings(
+        np.asarray(lines.tree.geometries)[line[order]],
+        indices=np.searchsorted(known, piece[order]),
+    )
+    scale = metres_per_degree(_middle_lat(pieces[known]))
+    old_lines = _scaled(own, scale)
+    spots, owner = shapely.get_coordinates(
+        shapely.segmentize(_scaled(pieces[known], scale), _DEPTH_STEP_M), return_index=True
+    )
+    distance = shapely.distance(shapely.points(spots), old_lines[owner])
+    found = np.zeros(len(known))
+    np.maximum.at(found, owner, distance)
+    reach[known] = found / 1000
+    return reach
 
 
 # Faces of change ----------------------------------------------------------------------------

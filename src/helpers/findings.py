@@ -588,7 +588,7 @@ def caveats(source: Source, sector: Sector | None = None) -> tuple[str, ...]:
     silent = (
         sector is not None
         and sector.measure in INVERTED_TIERS
-        and not INVERTED_TIERS & set(source.tiers)
+        and source.tier_for(sector.measure) not in source.tiers
     )
     extra = (str(texts()["caveat"]["silent_on_russia"]),) if silent else ()
     return (*extra, source.caveat)
@@ -710,7 +710,7 @@ def _turn(area: pd.Series) -> tuple[str, date, float] | None:
 
 def _series_fields(series: SectorSeries) -> tuple[dict[str, str], _Totals | None]:
     place = _place_words(series.sector, series.source)
-    words = place | _tier_words(series.tier or series.sector.measure, series.source)
+    words = place | _tier_words(_tier(series), series.source)
     totals = _totals(series.calendar)
     index = series.calendar.index
     if totals is None:
@@ -803,7 +803,11 @@ def series_standfirst(series: SectorSeries) -> str:
 
 
 def _inverted(series: SectorSeries) -> bool:
-    return (series.tier or series.sector.measure) in INVERTED_TIERS
+    return _tier(series) in INVERTED_TIERS
+
+
+def _tier(series: SectorSeries) -> str:
+    return series.tier or series.source.tier_for(series.sector.measure)
 
 
 def series_caption(series: SectorSeries) -> str:

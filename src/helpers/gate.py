@@ -388,9 +388,26 @@ def _reclassified(entry: Day, before: Day) -> list[str]:
     control, advance = (
         entry.layers[name].area_km2 - before.layers[name].area_km2 for name in (CONTROL, ADVANCE)
     )
-    moved = min(abs(control), abs(advance))
-    if control * advance >= 0 or moved < RECLASSIFIED_KM2:
-        return []
-    if abs(control + advance) > RECLASSIFIED_SHARE * max(abs(control), abs(advance)):
+    if not is_reclassified(control, advance):
         return []
     return [f"reclassified: control {control:+,.0f} km², advance {advance:+,.0f} km²"]
+
+
+def is_reclassified(control: float, advance: float, *, least_km2: float = RECLASSIFIED_KM2) -> bool:
+    """Tell whether ground moved between two tiers, while their sum hardly changed.
+
+    Parameters
+    ----------
+    control, advance
+        Change of the area of each, km².
+    least_km2
+        What is smaller is not looked at.
+
+    Returns
+    -------
+    bool
+        Whether they moved against each other, and by nearly as much.
+    """
+    small, large = sorted((abs(control), abs(advance)))
+    against = control * advance < 0 and small >= least_km2
+    return against and abs(control + advance) <= RECLASSIFIED_SHARE * large

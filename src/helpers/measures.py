@@ -13,7 +13,7 @@ import pandas as pd
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from helpers import changes
+from helpers import changes, gate
 from helpers.errors import ParameterError
 from helpers.projection import area_km2, local_crs
 from helpers.schema import INVERTED_TIERS, LAYERS, MEASURE_COLUMNS, check_tier
@@ -29,11 +29,15 @@ SINCE_COLUMNS = ("source", "sector", "day", "tier", "gained_km2", "lost_km2", "n
 WHOLE = "all"
 _WHOLE_TIER = "presence"
 
+# Less than this is no change: a hundredth is the last figure that a table shows.
+NO_CHANGE_KM2 = 0.01
 # A day is redrawn where both gains and losses reach this, and the smaller is at least this share of
 # the larger. No day of DeepState's 769 does, even on the whole map; redraws of other publishers'
 # maps do, such as +194/-89, +158/-55 and +53/-53 km².
 REDRAWN_KM2 = 20.0
 REDRAWN_SHARE = 1 / 3
+# In a sector, ground that moves between tiers is told from this size on.
+RECLASSIFIED_KM2 = 1.0
 
 Array = npt.NDArray[Any]
 FloatArray = npt.NDArray[np.float64]
@@ -48,6 +52,7 @@ class _Parts(NamedTuple):
     area: Array
     thin: Array
     moved: Array
+    depth: Array  # km beyond the piece's own old line; NaN where it has none
 
     def take(self, which: Array) -> _Parts:
         return _Parts(*(column[which] for column in self))
@@ -93,7 +98,8 @@ def daily(
     source
         Its record, for the positional error.
     tier
-        What to measure; empty for each sector's own measure.
+        What to measure; empty for each sector's own measure, or what stands in for it in this
+        source (`Source.tier_for`).
     border
         State border, lines in OGC:CRS84: ground that ends there has no line of contact.
     whole
@@ -122,7 +128,7 @@ def daily(
     On re-quantised days the noise that was taken out of the faces is counted as sliver.
     """
     _check(snapshots, source)
-    asked = _asked(sectors, tier, whole=whole)
+    asked = _asked(sectors, source, tier, whole=whole)
     tables = [
         _daily(_telling(snapshots, name), places, source=source, border=border)
         for name, places in _by_tier(asked)
@@ -143,7 +149,13 @@ def _daily(
     table = _table(snapshots, source, asked, blocks)
     elapsed = pd.Series(table["day"][: len(snapshots)]).diff().dt.days.astype("Int64")
     table["elapsed_days"] = elapsed.take(np.tile(np.arange(len(snapshots)), len(asked))).array
-    table["note"] = _notes(_day_notes(snapshots) * len(asked), table)
+    table["rate_km2_day"] = table["net_km2"] / table["elapsed_days"].astype("Float64").to_numpy(
+        np.float64, na_value=np.nan
+    )
+    said = _day_notes(snapshots) * len(asked)
+    moved = [flag for _, _, sector in asked for flag in _reclassified(snapshots, sector)]
+    table["label"] = pd.array(_labels(said, moved, table), dtype="str")
+    table["note"] = _notes(said, table)
     return table
 
 
@@ -179,7 +191,7 @@ def since(
         As `daily`.
     """
     _check(snapshots, source)
-    asked = _asked(sectors, tier, whole=whole)
+    asked = _asked(sectors, source, tier, whole=whole)
     tables = []
     for name, places in _by_tier(asked):
         telling = _telling(snapshots, name)
@@ -214,10 +226,11 @@ def _in_order(tables: Sequence[pd.DataFrame], asked: _Asked) -> pd.DataFrame:
     return table.sort_values("sector", key=lambda k: k.map(order), kind="stable", ignore_index=True)
 
 
-def _asked(sectors: Sequence[Sector] | None, tier: str, *, whole: bool) -> _Asked:
+def _asked(sectors: Sequence[Sector] | None, source: Source, tier: str, *, whole: bool) -> _Asked:
     """Key, tier and polygon of each place."""
     asked: _Asked = [
-        (sector.key, check_tier(tier or sector.measure), sector) for sector in sectors or ()
+        (sector.key, check_tier(tier or source.tier_for(sector.measure)), sector)
+        for sector in sectors or ()
     ]
     if whole:
         asked.append((WHOLE, check_tier(tier or _WHOLE_TIER), None))
@@ -307,8 +320,12 @@ def _follow(maps: tuple[BaseGeometry, ...], *, inverted: bool) -> _Changes:
 
 def _sized(pieces: Array, step: Array, sign: Array, lines: changes.Lines) -> _Parts:
     thin = changes.slivers(pieces)
-    parts = _Parts(pieces, step, sign, area_km2(pieces), thin, np.zeros(len(pieces)))
-    return _moved(parts, np.ones(len(pieces), dtype=bool), lines, None)
+    none = np.full(len(pieces), np.nan)
+    parts = _Parts(pieces, step, sign, area_km2(pieces), thin, np.zeros(len(pieces)), none)
+    parts = _moved(parts, np.ones(len(pieces), dtype=bool), lines, None)
+    at = np.flatnonzero(~thin)
+    parts.depth[at] = changes.reach_km(pieces[at], step[at], lines)
+    return parts
 
 
 def _moved(parts: _Parts, which: Array, lines: changes.Lines, band: BaseGeometry | None) -> _Parts:
@@ -336,18 +353,23 @@ def _measure(followed: _Changes, place: _Place, error_km: float) -> dict[str, Ar
     drawn = [per_map(parts.area * (parts.sign * ~parts.thin == sign)) for sign in (1, -1)]
     area = _levels(followed, place, (added, removed, sliver))
     gained, lost = (removed, added) if followed.inverted else (added, removed)
+    advance = -1 if followed.inverted else 1
+    contact = _contact_km(followed, place)
     changed = {
         "gained_km2": gained,
         "lost_km2": lost,
         "net_km2": gained - lost,
         "sliver_km2": sliver,
         "change_error_km2": error_km * per_map(parts.moved),
+        "depth_km": _deepest(parts, parts.sign == advance, n),
     }
     for column in changed.values():
         column[:1] = np.nan  # the first map has none before it
     return changed | {
         "area_km2": area,
-        "area_error_km2": error_km * _contact_km(followed, place),
+        "area_error_km2": error_km * contact,
+        "contact_km": contact,
+        "drawn": (drawn[0] - drawn[1]) * advance,
         "redrawn": _redrawn(*drawn),
         "requantised": np.array([step.requantised for step in followed.steps])[:n],
     }
@@ -364,6 +386,14 @@ def _measure_since(followed: _Changes, place: _Place) -> dict[str, Array]:
     if followed.inverted:
         gained, lost = lost, gained
     return {"gained_km2": gained, "lost_km2": lost, "net_km2": gained - lost}
+
+
+def _deepest(parts: _Parts, which: Array, n: int) -> FloatArray:
+    """The greatest depth on each map; NaN where nothing reaches beyond the old line."""
+    deepest = np.full(n, -np.inf)
+    known = which & ~np.isnan(parts.depth)
+    np.maximum.at(deepest, parts.step[known].astype(int), parts.depth[known])
+    return np.where(np.isfinite(deepest), deepest, np.nan)
 
 
 def _redrawn(gained: FloatArray, lost: FloatArray) -> Array:
@@ -462,6 +492,50 @@ def _day_notes(snapshots: Sequence[Snapshot]) -> list[list[str]]:
             note.append(f"after a gap of {missing} day{'s' if missing > 1 else ''}")
         notes.append(note)
     return notes
+
+
+def _reclassified(snapshots: Sequence[Snapshot], sector: Sector | None) -> list[bool]:
+    """Whether ground moved between control and advance, in the whole map and in the sector."""
+    flags = [False] * min(len(snapshots), 1)
+    for before, after in pairwise(snapshots):
+        flags.append(
+            all(gate.ADVANCE in s.layers for s in (before, after))
+            and not changes.same_layers(before, after, (gate.CONTROL, gate.ADVANCE))
+            and gate.is_reclassified(*_tier_steps(before, after, None))
+            and gate.is_reclassified(
+                *_tier_steps(before, after, sector), least_km2=RECLASSIFIED_KM2
+            )
+        )
+    return flags
+
+
+def _tier_steps(before: Snapshot, after: Snapshot, sector: Sector | None) -> tuple[float, float]:
+    def area(snapshot: Snapshot, layer: str) -> float:
+        ground = snapshot.layers[layer]
+        return float(area_km2(ground if sector is None else changes.clip(ground, sector.polygon)))
+
+    control, advance = (
+        area(after, layer) - area(before, layer) for layer in (gate.CONTROL, gate.ADVANCE)
+    )
+    return control, advance
+
+
+def _labels(
+    said: Sequence[Sequence[str]], reclassified: Sequence[bool], table: pd.DataFrame
+) -> list[str]:
+    rows = zip(said, reclassified, table["redrawn"], table["drawn"], strict=True)
+    return [_label(*row) for row in rows]
+
+
+def _label(notes: Sequence[str], reclassified: bool, redrawn: bool, drawn: float) -> str:  # noqa: FBT001
+    for known in ("first day", "no update"):
+        if known in notes:
+            return known
+    if redrawn or reclassified:
+        return "redrawn" if redrawn else "reclassified"
+    if abs(drawn) < NO_CHANGE_KM2:
+        return "no change"
+    return "advanced" if drawn > 0 else "withdrawn"
 
 
 def _notes(said: Sequence[Sequence[str]], table: pd.DataFrame) -> list[str]:

@@ -162,8 +162,9 @@ def sector(key: str, extra: Path | None = None) -> Sector:
     Parameters
     ----------
     key
-        A sector's key, or ``"west,south,east,north"`` in degrees. The box is measured as a frame on
-        the ground round it, in the tier `presence`.
+        A sector's key, the id of an oblast (such as ``"UKR-327"``, see `oblasts`), or
+        ``"west,south,east,north"`` in degrees. The box is measured as a frame on the ground round
+        it; box and oblast in the tier `presence`.
     extra
         See `sectors`.
 
@@ -180,9 +181,22 @@ def sector(key: str, extra: Path | None = None) -> Sector:
     if "," in key:
         return _box(key)
     known = sectors(extra)
-    if key not in known:
+    if key in known:
+        return known[key]
+    regions = {region.key: region for region in oblast_sectors()}
+    if key not in regions:
         raise unknown("sector", key, known)
-    return known[key]
+    return regions[key]
+
+
+@cache
+def oblast_sectors() -> tuple[Sector, ...]:
+    """The oblasts of Ukraine, Crimea and the two cities, as sectors of their own outline."""
+    table = oblasts().query("country == 'UA'")
+    return tuple(
+        _around(shape, outline=shape, key=key, name=name, measure="presence")
+        for key, name, shape in zip(table["id"], table["name"], table.geometry, strict=True)
+    )
 
 
 def _box(text: str) -> Sector:

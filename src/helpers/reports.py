@@ -85,10 +85,11 @@ def plan(ws: Workspace, asked: Request) -> list[Job]:
     source = {"source": asked.source.id}
     if asked.as_of:
         source["as_of"] = asked.as_of.isoformat()
+    told = [snapshots.load(ws, asked.source.id, day).tiers for day in (asked.compare_to, asked.day)]
     covered = [
         sector
         for sector in reference.sectors(ws.sectors_file).values()
-        if sector.measure in asked.source.tiers
+        if all(asked.source.tier_for(sector.measure) in tiers for tiers in told)
     ]
     month = asked.day.year * 12 + asked.day.month - 1 - _SERIES_MONTHS
     start = min(date(month // 12, month % 12 + 1, 1), asked.compare_to)

@@ -59,7 +59,9 @@ TIERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 INVERTED_TIERS = frozenset({"ukrainian_held"})
 
 # `area_km2` is the level of the tier; `gained_km2` and `lost_km2` are Russian advance and Russian
-# withdrawal since the snapshot before, `elapsed_days` earlier.
+# withdrawal since the snapshot before, `elapsed_days` earlier, and `rate_km2_day` is their
+# difference a day; `depth_km` is how far the advance reaches beyond the old line, `contact_km` the
+# length of the line of contact, `label` one of `DAY_LABELS`.
 MEASURE_COLUMNS = (
     "source",
     "sector",
@@ -71,9 +73,24 @@ MEASURE_COLUMNS = (
     "net_km2",
     "sliver_km2",
     "elapsed_days",
+    "rate_km2_day",
+    "depth_km",
+    "contact_km",
     "area_error_km2",
     "change_error_km2",
+    "label",
     "note",
+)
+
+# What a day of a sector is called; that it follows a gap stands in `note`.
+DAY_LABELS = (
+    "first day",
+    "no update",
+    "no change",
+    "advanced",
+    "withdrawn",
+    "redrawn",
+    "reclassified",
 )
 
 _EMPTY = shapely.MultiPolygon()

@@ -7,7 +7,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from helpers.errors import ParameterError, SchemaError
+from helpers.errors import ParameterError, SchemaError, unknown
 from helpers.schema import INVERTED_TIERS, MEASURE_COLUMNS
 
 CALENDAR_COLUMNS = (
@@ -21,15 +21,15 @@ CALENDAR_COLUMNS = (
     "elapsed_days",
     "rate_km2_day",
     "mean7",
+    "mean30",
     "note",
 )
 
 # Gained minus lost must be the change of area to this; anything more is a fault in the table.
 IDENTITY_KM2 = 0.01
 
-# The mean of a week needs this many days that a change is known for.
-_MEAN_DAYS = 7
-_MEAN_LEAST = 5
+# Days of a mean, and how many of them a change must be known for.
+_MEANS = {"mean7": (7, 5), "mean30": (30, 20)}
 
 # The periods of `records`, with pandas' names for them. Weeks end on Sunday.
 PERIODS = {"day": "D", "week": "W-SUN", "month": "M"}
@@ -55,7 +55,7 @@ def calendar(
         since the map before: drawn as wide as those days, its area is the change. `mean7` is the
         net change a day, km², over the seven days round each day, a change that was found after a
         gap counted evenly on the days it may have happened on; it needs five days and stops at the
-        last day with a map.
+        last day with a map. `mean30` is the same over thirty days, and needs twenty.
 
     Raises
     ------
@@ -73,13 +73,13 @@ def calendar(
         raise ParameterError(
             f"The calendar ends ({last:%Y-%m-%d}) before it starts ({first:%Y-%m-%d})."
         )
-    days["rate_km2_day"] = days["net_km2"] / days["elapsed_days"].astype(np.float64)
     span = pd.date_range(first, last, unit="s")
     table = days.reindex(days.index.union(span)).asfreq("D").rename_axis("day")
     # The rate of a change holds on every day back to the map before, which the first has not.
     covered = table["rate_km2_day"].bfill().where(table.index > days.index.min())
-    mean = covered.rolling(_MEAN_DAYS, center=True, min_periods=_MEAN_LEAST).mean()
-    table["mean7"] = mean.where(covered.notna())
+    for name, (width, least) in _MEANS.items():
+        mean = covered.rolling(width, center=True, min_periods=least).mean()
+        table[name] = mean.where(covered.notna())
     table["note"] = table["note"].fillna("")
     return table.loc[first:last, list(CALENDAR_COLUMNS)]
 
@@ -206,3 +206,56 @@ def records(measures: pd.DataFrame, day: date | None = None) -> pd.DataFrame:
     )
     table = table.astype({"end": "datetime64[s]", "since": "datetime64[s]"})
     return table.rename_axis("period")
+
+
+# One line a day that ends a period and has a map, with the change since the day before the period:
+# the difference of two levels, so that nothing between them can be missing.
+_QUERY = """\
+with m as (
+  select cast(day as date) as day, area_km2 from read_csv('{path}')
+  where source = '{source}' and sector = '{sector}' and tier = '{tier}'
+)
+select after.day as "end", round({sign}(after.area_km2 - before.area_km2), 3) as net_km2
+from m as after join m as before on before.day = {start} - 1
+where after.day = {end} and after.day <= date '{day}'
+order by net_km2 desc, "end" desc"""
+_SQL_PERIODS = {
+    "day": ("after.day", "after.day"),
+    "week": ("date_trunc('week', after.day)", "date_trunc('week', after.day) + 6"),
+    "month": ("date_trunc('month', after.day)", "last_day(after.day)"),
+}
+
+
+def record_query(measures: pd.DataFrame, period: str, day: date, path: str) -> str:
+    """Write the query that gives a record of `records` from a table of measures.
+
+    Parameters
+    ----------
+    measures
+        Rows of `helpers.measures.daily` for one source, sector and tier.
+    period
+        "day", "week" or "month".
+    day
+        Nothing later is looked at.
+    path
+        The CSV file that the measures were written to.
+
+    Returns
+    -------
+    str
+        SQL for DuckDB: the complete periods, the largest net Russian advance first.
+
+    Raises
+    ------
+    ParameterError
+        If the measures are of more than one source, sector or tier, or there is no such period.
+    """
+    if period not in _SQL_PERIODS:
+        raise unknown("period", period, _SQL_PERIODS)
+    _checked(measures)
+    names = {column: measures[column].iloc[0] for column in ("source", "sector", "tier")}
+    start, end = _SQL_PERIODS[period]
+    sign = "-" if names["tier"] in INVERTED_TIERS else ""
+    quoted = {key: str(value).replace("'", "''") for key, value in names.items()}
+    file = path.replace("'", "''")
+    return _QUERY.format(path=file, sign=sign, start=start, end=end, day=day, **quoted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,10 @@ import pandas as pd
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from helpers import changes
 from helpers.changes import metres_per_degree
 from helpers.projection import area_km2
+from helpers.schema import Snapshot
 
 # A settlement is taken as the disc that its people fill at this density: in round numbers that of
 # Ukrainian towns and large villages within their built-up area. A disc is at least as wide as
@@ -73,9 +76,7 @@ def status(
     table = settlements[["id", "name", "population"]].copy()
     share = _shares(ground, _discs(settlements, radius_km))
     table["share"] = share
-    table["status"] = np.select(
-        [share >= INSIDE_SHARE, share <= OUTSIDE_SHARE], ["inside", "outside"], "on the line"
-    )
+    table["status"] = _status(share)
     return table
 
 
@@ -132,6 +133,101 @@ def changed(
         confidence=_confidence(places["quality"], was, now, distance * 1000 < positional_error_m),
     )
     return table.sort_values(["population", "name"], ascending=[False, True], ignore_index=True)
+
+
+HISTORY_COLUMNS = ("day", "id", "name", "population", "share", "status")
+
+
+def history(
+    snapshots: Sequence[Snapshot],
+    settlements: pd.DataFrame,
+    *,
+    tier: str,
+    within: BaseGeometry | None = None,
+    radius_km: float | None = None,
+) -> pd.DataFrame:
+    """Follow the status of settlements day by day.
+
+    Parameters
+    ----------
+    snapshots
+        Of one source, in order of time. Those that do not tell the tier are passed over.
+    settlements
+        Columns id, name, lon, lat, population.
+    tier
+        The tier's ground.
+    within
+        Only settlements whose point lies in this polygon; None for all.
+    radius_km
+        Radius of the discs in km; by default by population (`disc_radius_km`).
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a day and settlement, `HISTORY_COLUMNS`: day (datetime64), share of the disc inside
+        the ground (0 to 1), status ("inside", "on the line", "outside").
+    """
+    places = settlements
+    if within is not None:
+        places = places[shapely.contains_xy(within, places["lon"], places["lat"])]
+    discs = _discs(places, radius_km)
+    known: dict[int, FloatArray] = {}
+    days, shares = [], []
+    telling = [snapshot for snapshot in snapshots if tier in snapshot.tiers]
+    grounds = changes.grounds(telling, tier)
+    for snapshot, ground in zip(telling, grounds, strict=True):
+        if id(ground) not in known:  # a copy is the same object
+            known[id(ground)] = _shares(ground, discs)
+        days.append(snapshot.day)
+        shares.append(known[id(ground)])
+    share = np.concatenate(shares) if shares else np.empty(0)
+    table = pd.concat([places[["id", "name", "population"]]] * len(days), ignore_index=True)
+    if not days:
+        return pd.DataFrame(columns=list(HISTORY_COLUMNS))
+    table["day"] = pd.DatetimeIndex(days).astype("datetime64[s]").repeat(len(places))
+    table["share"] = share
+    table["status"] = _status(share)
+    return table[list(HISTORY_COLUMNS)]
+
+
+def turning_days(followed: pd.DataFrame) -> pd.DataFrame:
+    """Find when the status of each settlement first and last changed.
+
+    Parameters
+    ----------
+    followed
+        From `history`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a settlement whose status changed, the latest first: id, name, population, before
+        and after (status on the first and last day), first_change, last_change (the first days that
+        show another status; datetime64), changes (how many there were).
+    """
+    ordered = followed.sort_values(["id", "day"], kind="stable")
+    turned = ordered["status"].ne(ordered.groupby("id")["status"].shift())
+    turned &= ordered["id"].duplicated()
+    found = ordered[turned].groupby("id")["day"].agg(["min", "max", "size"])
+    first, last = (ordered.drop_duplicates("id", keep=k).set_index("id") for k in ("first", "last"))
+    table = last.loc[found.index, ["name", "population"]].assign(
+        before=first["status"],
+        after=last["status"],
+        first_change=found["min"],
+        last_change=found["max"],
+        changes=found["size"],
+    )
+    return (
+        table.reset_index()
+        .sort_values(["last_change", "population"], ascending=False, kind="stable")
+        .reset_index(drop=True)
+    )
+
+
+def _status(share: FloatArray) -> npt.NDArray[np.str_]:
+    return np.select(
+        [share >= INSIDE_SHARE, share <= OUTSIDE_SHARE], ["inside", "outside"], "on the line"
+    )
 
 
 def _confidence(

@@ -68,6 +68,26 @@ class Source:
     ignored: tuple[str, ...] = ()
     named_by_day: bool = False
 
+    def tier_for(self, measure: str) -> str:
+        """Tier in which this source tells what a sector's measure asks.
+
+        Parameters
+        ----------
+        measure
+            One of `helpers.schema.TIERS`.
+
+        Returns
+        -------
+        str
+            The measure itself, or what stands in for it: of Kursk some publishers draw what Ukraine
+            holds, others what Russian forces took back, which grows where the other falls. The
+            measure, where the source tells neither.
+        """
+        stand_in = _STAND_INS.get(measure, measure)
+        return stand_in if measure not in self.tiers and stand_in in self.tiers else measure
+
+
+_STAND_INS: Mapping[str, str] = MappingProxyType({"ukrainian_held": "regained"})
 
 _RECORDS = (
     Source(
