@@ -2,17 +2,18 @@
 
     FRONTLINE_SHARED_DATA=... python benchmarks/bench_measures.py [--days 60] [--repeat 1]
 
-Both start from DeepState's raw files and end with a table of each day and sector: area, gain and
-loss since the day before, gain and loss since the first day. Plain geopandas reads each file, clips
-it to each sector and takes the differences, both ways. Ours has a store, slivers, lengths and
-uncertainty besides. Each run is a process of its own; imports are not counted. What is printed are
-ratios of the two in this run, and how far their numbers differ; times alone say nothing on a shared
-machine.
+Both start from DeepState's raw files, repair them, keep them in GeoParquet and load them again, and
+end with a table of each day and sector: area, gain and loss since the day before, gain and loss
+since the first day. Plain geopandas clips each map to each sector and takes the differences, both
+ways. Ours has a gate, slivers, lengths, depth and uncertainty besides. Each run is a process of its
+own; imports are not counted. What is printed are ratios of the two in this run, and how far their
+numbers differ; times alone say nothing on a shared machine.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import resource
@@ -26,6 +27,7 @@ from pathlib import Path
 
 import geopandas as gpd
 import pandas as pd
+import shapely
 
 from helpers import measures, reference, snapshots, sources
 from helpers.projection import STORAGE_CRS
@@ -41,11 +43,7 @@ AGREE_KM2 = 0.1
 
 
 SHIPPED = list(reference.sectors().values())
-_TABLE = reference.oblasts().query("country == 'UA'")
-OBLASTS = [
-    Sector(key, name, shape.centroid.x, shape.centroid.y, 1, 1, TIER, outline=shape)
-    for key, name, shape in zip(_TABLE["id"], _TABLE["name"], _TABLE.geometry, strict=True)
-]
+OBLASTS = list(reference.oblast_sectors())
 # Name: sectors, and whether the whole map is measured too.
 CASES = {
     "3 sectors and the whole map": (SHIPPED, True),
@@ -60,8 +58,13 @@ def files(days: int) -> list[Path]:
 
 
 def plain_read(paths: list[Path]) -> list[gpd.GeoDataFrame]:
-    """One table a file."""
-    return [gpd.read_file(path).to_crs(STORAGE_CRS) for path in paths]
+    """Each day repaired, made one, kept as GeoParquet, and loaded again."""
+    with tempfile.TemporaryDirectory() as folder:
+        for path in paths:
+            day = gpd.read_file(path).to_crs(STORAGE_CRS)
+            day["geometry"] = day.make_valid()
+            day[["geometry"]].dissolve().to_parquet(Path(folder) / f"{path.stem}.parquet")
+        return [gpd.read_parquet(path) for path in sorted(Path(folder).iterdir())]
 
 
 def plain_measure(days: list[gpd.GeoDataFrame], case: str) -> pd.DataFrame:
@@ -187,19 +190,86 @@ def compare(case: str, days: int, repeat: int) -> None:
         sys.exit(f"The two differ by more than {AGREE_KM2} km².")
 
 
-def growth(days: int) -> None:
-    """How our own cost grows."""
-    few, many = CASES
-    base = in_process("ours", few, days)["cpu measure"]
-    half = in_process("ours", few, days // 2)["cpu measure"]
-    more = in_process("ours", many, days)["cpu measure"]
-    print(f"Our own CPU time of measuring, against {few}, {days} days:")
-    print(f"  {half / base:.2f} with half the days, {more / base:.2f} with {many}")
+def growth() -> None:
+    """How our own cost grows with days, sectors and vertices, and what one more of them costs."""
+    maps = our_read(files(10_000))
+    many, source = OBLASTS + SHIPPED[:2], sources.get("deepstate")
+    finer = [
+        dataclasses.replace(day, layers={k: denser(g) for k, g in day.layers.items()})
+        for day in maps[-60:]
+    ]
+    vertices = [shapely.get_num_coordinates(days[-1].tier(TIER)) for days in (maps, finer)]
+
+    def cost(days: list[Snapshot], sectors: list[Sector]) -> float:
+        """CPU time, the least of three; nothing is remembered from one to the next."""
+        spent = []
+        for _ in range(3):
+            fresh = [dataclasses.replace(day, layers=copies(day)) for day in days]
+            start = time.process_time()
+            measures.daily(fresh, sectors, source=source, tier=TIER)
+            spent.append(time.process_time() - start)
+        return min(spent)
+
+    base = cost(maps[-60:], SHIPPED)
+    print("Our own CPU time of measuring, against 60 days of 3 sectors:")
+    for days in (30, 120, len(maps)):
+        print(f"  {days} days: {cost(maps[-days:], SHIPPED) / base:.2f}")
+    for count in (1, 10, len(many)):
+        print(f"  {count} sectors: {cost(maps[-60:], many[:count]) / base:.2f}")
+    print(
+        f"  {vertices[1] / vertices[0]:.1f} times the vertices: {cost(finer, SHIPPED) / base:.2f}"
+    )
+    print(f"  one day more, 3 sectors: {cost(maps[-2:], SHIPPED) / base:.2f}")
+    fresh = [dataclasses.replace(day, layers=copies(day)) for day in maps[-60:]]
+    measures.daily(fresh, SHIPPED, source=source, tier=TIER)
+    start = time.process_time()
+    measures.daily(fresh, OBLASTS[5:6], source=source, tier=TIER)
+    print(f"  one sector more, 60 days: {(time.process_time() - start) / base:.2f}")
+
+
+def copies(day: Snapshot) -> dict[str, shapely.Geometry]:
+    """The layers as objects of their own."""
+    return {name: shapely.from_wkb(shapely.to_wkb(ground)) for name, ground in day.layers.items()}
+
+
+def denser(ground: shapely.Geometry) -> shapely.Geometry:
+    """The same ground with more vertices on its edges."""
+    return shapely.segmentize(ground, 0.002)
+
+
+def new_day() -> None:
+    """What one new file costs beside a short and a long archive: read, judged and measured."""
+    paths = files(10_000)
+    spent = {}
+    for count in (30, len(paths) - 1):
+        with tempfile.TemporaryDirectory() as folder:
+            raw = Path(folder) / "data" / "raw" / "deepstate"
+            raw.mkdir(parents=True)
+            ws = Workspace.at(folder)
+            for path in paths[-count - 1 : -1]:
+                (raw / path.name).symlink_to(path)
+            snapshots.ensure(ws, "deepstate")
+            start = time.process_time()
+            snapshots.ensure(ws, "deepstate")
+            idle = time.process_time()
+            (raw / paths[-1].name).symlink_to(paths[-1])
+            again = time.process_time()
+            snapshots.ensure(ws, "deepstate")
+            day = snapshots.days(ws, "deepstate")[-1]
+            maps = snapshots.window(ws, "deepstate", day, day, lead_in=True)
+            measures.daily(maps[-2:], SHIPPED, source=sources.get("deepstate"), tier=TIER)
+            spent[count] = (time.process_time() - again, idle - start)
+    (short, long), (idle_short, idle_long) = zip(*spent.values(), strict=True)
+    counts = list(spent)
+    print(
+        f"A new day beside {counts[1]} days takes {long / short:.2f} times the CPU time it takes "
+        f"beside {counts[0]}; of which looking for what is new {idle_long / idle_short:.2f} times."
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--days", type=int, default=60)
+    parser.add_argument("--days", type=int, default=60, help="The newest days to compare on.")
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--engine", choices=ENGINES, help=argparse.SUPPRESS)
     parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
@@ -211,7 +281,8 @@ def main() -> None:
         return
     for case in CASES:
         compare(case, options.days, options.repeat)
-    growth(options.days)
+    growth()
+    new_day()
 
 
 if __name__ == "__main__":

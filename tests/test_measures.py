@@ -21,10 +21,10 @@ from grounds import (
     real_maps,
     snapshot,
 )
-from helpers import changes, measures
+from helpers import changes, measures, reference
 from helpers.errors import ParameterError, SnapshotError
 from helpers.projection import area_km2, length_km
-from helpers.schema import MEASURE_COLUMNS
+from helpers.schema import DAY_LABELS, MEASURE_COLUMNS
 
 SECTOR = area("box", shapely.box(37.0, 48.0, 37.2, 48.1))
 CHANGES = ["gained_km2", "lost_km2", "net_km2", "sliver_km2", "change_error_km2"]
@@ -115,6 +115,91 @@ def test_gains_and_losses_that_are_both_large_are_a_redraw():
         assert daily([snapshot(one), snapshot(other, 2)])["note"][1] == ""
     small = [boxes((37.0, 48.0, 37.02, 48.1)), boxes((37.1, 48.0, 37.12, 48.1))]  # 17 km² each
     assert daily([snapshot(small[0]), snapshot(small[1], 2)])["note"][1] == ""
+
+
+def test_depth_is_how_far_the_advance_reaches_beyond_the_old_line():
+    kilometres = [
+        length_km(shapely.LineString([(west, 48.05), (37.1, 48.05)])) for west in (37.04, 37.08)
+    ]
+    deep = shapely.union_all(
+        [strip(37.1, 38), *boxes((37.04, 48.04, 37.1, 48.06), (37.08, 48.01, 37.1, 48.02)).geoms]
+    )
+    table = daily([snapshot(strip(37.1, 38)), snapshot(deep, 2), snapshot(strip(37.1, 38), 3)])
+    assert table["depth_km"][1] == pytest.approx(kilometres[0], rel=2e-3)
+    assert table["depth_km"].isna().tolist() == [True, False, True]  # a withdrawal has none
+    shallow = shapely.union(strip(37.1, 38), shapely.box(37.08, 48.01, 37.1, 48.02))
+    table = daily([snapshot(strip(37.1, 38)), snapshot(shallow, 2)])
+    assert table["depth_km"][1] == pytest.approx(kilometres[1], rel=2e-3)
+    island = shapely.union(strip(37.1, 38), shapely.box(37.02, 48.04, 37.04, 48.06))
+    table = daily([snapshot(strip(37.1, 38)), snapshot(island, 2)])
+    assert math.isnan(table["depth_km"][1])  # it reaches beyond no line of its own
+    assert table["gained_km2"][1] > 1
+
+
+def test_the_depth_of_a_retreat_of_ukrainian_held_ground_is_the_advance():
+    sector = dataclasses.replace(SECTOR, measure="ukrainian_held")
+    maps = [snapshot(strip(w, 38), d, "ukrainian_held") for w, d in ((37.1, 1), (37.15, 2))]
+    expected = length_km(shapely.LineString([(37.1, 48.05), (37.15, 48.05)]))
+    table = daily(maps, [sector])
+    assert table["depth_km"][1] == pytest.approx(expected, rel=1e-2)
+    assert table["label"][1] == "advanced"
+
+
+def test_rate_and_line_of_contact():
+    table = daily([snapshot(strip(37.1, 38)), snapshot(strip(37.05, 38), 6)])
+    assert table["rate_km2_day"][1] == pytest.approx(strip_km2(0.05) / 5)
+    assert math.isnan(table["rate_km2_day"][0])
+    line = length_km(shapely.LineString([(37.1, 48.0), (37.1, 48.1)]))
+    assert table["contact_km"].tolist() == pytest.approx([line] * 2)
+    assert table["area_error_km2"].tolist() == pytest.approx([0.2 * line] * 2)
+
+
+def both(control, advance, day):
+    layers = {"assessed_control": control, "assessed_advance": advance}
+    return dataclasses.replace(snapshot(control, day), layers=layers)
+
+
+def test_each_day_has_one_label():
+    redrawn = boxes((37.0, 48.0, 37.05, 48.1))
+    table = daily(
+        [
+            snapshot(strip(37.1, 38), 1),
+            snapshot(strip(37.05, 38), 2),
+            snapshot(strip(37.05, 38), 3),
+            snapshot(strip(37.06, 38), 5),
+            snapshot(redrawn, 6),
+        ]
+    )
+    assert table["label"].tolist() == [
+        "first day",
+        "advanced",
+        "no update",
+        "withdrawn",
+        "redrawn",
+    ]
+    assert table["note"][3] == "after a gap of 1 day"
+    assert set(table["label"]) <= set(DAY_LABELS)
+
+
+def test_a_change_elsewhere_is_no_change_here():
+    north = shapely.union(strip(37.1, 38), shapely.box(37.0, 48.3, 37.2, 48.4))
+    table = daily([snapshot(strip(37.1, 38)), snapshot(north, 2)])
+    assert table["label"].tolist() == ["first day", "no change"]
+
+
+def test_ground_that_moves_between_tiers_is_reclassified_and_only_where_it_does():
+    west, east = strip(37.0, 37.5), strip(37.5, 39.5)
+    maps = [both(east, west, 1), both(shapely.union(east, west), boxes(), 2)]
+    elsewhere = dataclasses.replace(area("far", shapely.box(39, 48, 39.2, 48.1)))
+    table = daily(maps, [SECTOR, elsewhere], tier="control").set_index("sector")["label"]
+    assert table["box"].tolist() == ["first day", "reclassified"]
+    assert table["far"].tolist() == ["first day", "no change"]
+    assert daily(maps, tier="presence")["label"][1] == "reclassified"
+    assert daily(maps, tier="presence")["net_km2"][1] == 0
+    plain = [both(east, west, 1), both(shapely.union(east, strip(37.4, 37.5)), west, 2)]
+    assert daily(plain, [area("both", shapely.box(37.0, 48.0, 37.6, 48.1))], tier="control")[
+        "label"
+    ][1] == ("advanced")
 
 
 def test_ukrainian_held_ground_has_the_same_sign():
@@ -255,6 +340,31 @@ def test_laws_of_measures(grounds):
         assert parts.tolist() == pytest.approx(whole.tolist(), abs=1e-6)
 
 
+@given(GROUND, GROUND)
+@settings(max_examples=40, deadline=None)
+def test_presence_is_control_with_advance(control, more):
+    advance = shapely.difference(more, control)
+    day = both(control, advance, 1)
+    presence, *parts = (
+        daily([day], [*QUARTERS], tier=tier)["area_km2"].to_numpy()
+        for tier in ("presence", "control")
+    )
+    alone = [area_km2(changes.clip(advance, q.polygon)) for q in QUARTERS]
+    assert presence.tolist() == pytest.approx((parts[0] + alone).tolist(), abs=1e-6)
+
+
+@given(st.lists(GROUND, min_size=2, max_size=4))
+@settings(max_examples=40, deadline=None)
+def test_labels_follow_from_the_numbers(grounds):
+    table = daily([snapshot(g, i + 1) for i, g in enumerate(grounds)], QUARTERS)
+    for row in table.itertuples():
+        sign = {"advanced": 1, "withdrawn": -1, "no change": 0, "no update": 0}.get(row.label)
+        if sign is not None:
+            assert np.sign(round(row.net_km2, 6)) == sign
+        assert not row.depth_km < 0
+        assert row.label != "advanced" or not row.depth_km > 200
+
+
 @given(st.lists(GROUND, min_size=1, max_size=5))
 @settings(max_examples=40, deadline=None)
 def test_since_the_first_day_is_the_difference_from_it(grounds):
@@ -322,6 +432,19 @@ def test_every_real_day_equals_the_direct_intersection_in_every_oblast():
     table = daily(maps, sectors)
     for sector in sectors:
         check_against_direct_intersection(table, sector, maps)
+
+
+@marked
+def test_the_coast_is_no_line_of_contact():
+    crimea, kherson = (reference.sector(key) for key in ("UKR-283", "UKR-4827"))
+    lines = [
+        daily([real_map("20250109")], [crimea, kherson], border=border)["contact_km"].to_numpy()
+        for border in (reference.border(), reference.outer_edges())
+    ]
+    assert lines[0][0] > 100
+    assert lines[1][0] < 1
+    assert lines[1][1] < 0.6 * lines[0][1]
+    assert lines[1][1] > 150  # the Dnipro is a line, as drawn
 
 
 @marked

@@ -1,5 +1,6 @@
-from datetime import date
+from datetime import date, timedelta
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,8 +14,9 @@ from helpers.schema import MEASURE_COLUMNS
 
 
 def table(days, areas, *, tier="presence", lost=0.0):
-    """Measures of one sector: the days of January 2025 with a map, and the level on each."""
-    days = pd.to_datetime([f"2025-01-{d:02}" for d in days]).astype("datetime64[s]")
+    """Measures of one sector: the days from 1 January 2025 with a map, and the level on each."""
+    days = pd.DatetimeIndex([date(2024, 12, 31) + timedelta(d) for d in days])
+    days = days.astype("datetime64[s]")
     sign = -1 if tier == "ukrainian_held" else 1
     area = pd.Series(areas, dtype=float)
     net = sign * area.diff()
@@ -230,6 +232,37 @@ def test_no_measures_no_records():
     found = series.records(table([1], [10]))
     assert found.empty
     assert list(found.columns) == ["end", "net_km2", "rank", "of", "since"]
+
+
+@given(
+    st.lists(st.integers(-9, 9), min_size=1, max_size=150),
+    st.sets(st.integers(0, 149), max_size=20),
+    st.sampled_from(["presence", "ukrainian_held"]),
+)
+@settings(max_examples=25, deadline=None)
+def test_the_query_gives_the_record(tmp_path_factory, steps, missing, tier):
+    numbers = [n for n in range(len(steps)) if n not in missing] or [0]
+    levels = [2000.0 + sum(steps[: n + 1]) for n in numbers]
+    rows = table([n + 1 for n in numbers], levels, tier=tier)
+    path = tmp_path_factory.mktemp("query") / "it's measures.csv"
+    rows.to_csv(path, index=False)
+    last = rows["day"].iloc[-1].date()
+    found = series.records(rows, last)
+    for period in found.index:
+        query = series.record_query(rows, period, last, str(path))
+        given = duckdb.sql(query).df()
+        assert len(given) == found.loc[period, "of"]
+        largest = given["net_km2"].round(3).tolist()
+        assert largest == sorted(largest, reverse=True)
+        place = given.index[given["end"] == found.loc[period, "end"]][0]
+        assert given["net_km2"][place] == pytest.approx(found.loc[period, "net_km2"], abs=1e-3)
+        assert (given["net_km2"] > given["net_km2"][place]).sum() + 1 == found.loc[period, "rank"]
+
+
+def test_a_query_of_no_period_is_an_error():
+    rows = table(range(1, 4), [0, 1, 3])
+    with pytest.raises(ParameterError, match="year"):
+        series.record_query(rows, "year", date(2025, 1, 3), "measures.csv")
 
 
 # Real days ----------------------------------------------------------------------------------

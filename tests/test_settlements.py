@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 import shapely
 
-from grounds import boxes, marked, real_map
+from grounds import boxes, marked, real_map, snapshot
 from helpers import settlements
 from helpers.projection import area_km2
 
@@ -21,6 +21,7 @@ PLACES = places(
     (2, (37.20, 48.05, 100)),
     (3, (37.30, 48.05, 1_000_000)),
 )
+JANUARY = pd.date_range("2024-12-31", periods=32)
 WEST = boxes((36.0, 47.0, 37.2, 49.0))
 
 
@@ -120,6 +121,36 @@ def test_confidence_is_of_coordinates_and_of_the_distance_to_the_line():
     gone = settlements.changed(ground, shapely.MultiPolygon(), spots).set_index("id")
     assert gone["distance_km"].isna().all()
     assert gone["confidence"]["p1"] == "high"
+
+
+def test_history_tells_the_first_and_the_last_change_of_each():
+    lines = {1: 37.0, 2: 37.15, 3: 37.15, 4: 37.4, 6: 37.15}
+    days = [snapshot(boxes((36, 47, east, 49)), day) for day, east in lines.items()]
+    followed = settlements.history(days, PLACES, tier="presence")
+    assert list(followed.columns) == list(settlements.HISTORY_COLUMNS)
+    assert len(followed) == len(days) * len(PLACES)
+    for day, rows in zip(days, [rows for _, rows in followed.groupby("day")], strict=True):
+        now = settlements.status(day.tier("presence"), PLACES)
+        assert rows["status"].tolist() == now["status"].tolist()
+        assert rows["share"].tolist() == pytest.approx(now["share"].tolist())
+        assert set(rows["day"]) == {pd.Timestamp(day.day)}
+    turned = settlements.turning_days(followed).set_index("id")
+    first, last, often = (turned[c] for c in ("first_change", "last_change", "changes"))
+    assert turned.loc["p1", ["before", "after"]].tolist() == ["outside", "inside"]
+    assert (first["p1"], last["p1"], often["p1"]) == (JANUARY[2], JANUARY[2], 1)
+    assert turned.loc["p3", ["before", "after"]].tolist() == ["outside", "outside"]
+    assert (first["p3"], last["p3"], often["p3"]) == (JANUARY[4], JANUARY[6], 2)
+    within = settlements.history(
+        days, PLACES, tier="presence", within=shapely.box(37, 47, 37.16, 49)
+    )
+    assert set(within["id"]) == {"p1"}
+
+
+def test_a_history_of_days_that_do_not_tell_the_tier_is_empty():
+    days = [snapshot(boxes((36, 47, 37, 49)), 1)]
+    empty = settlements.history(days, PLACES, tier="ukrainian_held")
+    assert empty.empty
+    assert settlements.turning_days(empty).empty
 
 
 @marked

@@ -154,7 +154,8 @@ def in_sector(
         What to measure; empty for the sector's own measure, or what stands in for it in this
         source (`Source.tier_for`).
     border
-        State border, lines in OGC:CRS84: ground that ends there has no line of contact.
+        State border and coast (`reference.outer_edges`), lines in OGC:CRS84: ground that ends
+        there has no line of contact.
 
     Returns
     -------
@@ -176,7 +177,8 @@ def in_sector(
     thin = np.concatenate([gained[thin_gain], lost[thin_loss]])
 
     band = border_band(border, sector.polygon.bounds, sector.crs)
-    moved = float(moved_km(kept, np.zeros(len(kept)), _changed(old_map, new_map), band).sum())
+    edge = sides(kept, np.zeros(len(kept)), _changed(old_map, new_map), band)
+    moved = float(moved_km(edge, len(kept)).sum())
     contact = lengths_km(np.array([contact_line(new_map.boundary, sector.polygon, band)]))[0]
     error_km = source.positional_error_m / 1000
     return SectorChange(
@@ -264,8 +266,10 @@ def clip(ground: BaseGeometry, polygon: BaseGeometry) -> BaseGeometry:
     shapely.MultiPolygon
         The part inside, in OGC:CRS84.
     """
-    boxed = _clip_boxes(ground, [polygon.bounds])[0]
-    return shapely.multipolygons(_polygons(shapely.intersection(boxed, polygon)))
+    inside = _clip_boxes(ground, [polygon.bounds])[0]
+    if not shapely.equals(polygon, shapely.box(*polygon.bounds)):
+        inside = shapely.intersection(inside, polygon)
+    return shapely.multipolygons(_polygons(inside))
 
 
 def _clip_boxes(ground: BaseGeometry, boxes: Sequence[Sequence[float]] | FloatArray) -> Geometries:
@@ -421,13 +425,14 @@ def sums(owner: npt.NDArray[Any], values: FloatArray, n: int) -> FloatArray:
 
 
 def _segments(lines: Geometries) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Middle, length in km, and line of every segment."""
+    """Both ends, length in km, and line of every segment."""
     parts, owner = shapely.get_parts(lines, return_index=True)
     xy, part = shapely.get_coordinates(parts, return_index=True)
     same = part[1:] == part[:-1]
     a, b = xy[:-1][same], xy[1:][same]
     _, _, metres = _GEOD.inv(a[:, 0], a[:, 1], b[:, 0], b[:, 1])
-    return (a + b) / 2, np.asarray(metres, dtype=np.float64) / 1000, owner[part[:-1][same]]
+    km = np.asarray(metres, dtype=np.float64) / 1000
+    return np.stack([a, b], axis=1), km, owner[part[:-1][same]]
 
 
 @lru_cache(maxsize=64)
@@ -511,41 +516,33 @@ class Lines(NamedTuple):
     new: Mask
 
 
-def moved_km(
-    pieces: Geometries, step: npt.NDArray[Any], lines: Lines, band: BaseGeometry | None
-) -> FloatArray:
-    """Measure, for each piece of change, the line that moved.
+class Sides(NamedTuple):
+    """The edges of pieces of change, segment by segment, and whose line each is.
 
-    Parameters
+    Attributes
     ----------
-    pieces
-        Polygons between the old and the new line, OGC:CRS84, shape ``(n,)``.
-    step
-        Which pair of maps each is of, shape ``(n,)``.
-    lines
-        The edges that changed; what of a piece's edge is on none, such as the edge of the sector
-        that cut it, does not count.
-    band
-        From `border_band`; what lies in it does not count.
-
-    Returns
-    -------
-    numpy.ndarray
-        Geodesic km, shape ``(n,)``: the mean of the piece's old and new line, and where it has but
-        one of the two (an island, or a pocket that has gone), that one.
+    ends
+        Longitude and latitude of both ends. Shape ``(m, 2, 2)``.
+    km
+        Geodesic length. Shape ``(m,)``.
+    owner
+        Which piece each is of. Shape ``(m,)``.
+    old, new
+        Whether it lies on the line of the earlier, of the later map. Shape ``(m,)``. The edge of
+        the sector that cut a piece is neither.
     """
-    middles, lengths, owner = _segments(_without(shapely.boundary(pieces), band))
-    point, line = lines.tree.query(shapely.points(middles), "dwithin", _ON_LINE_DEG)
-    same = lines.step[line] == step[owner[point]]
-    old, new = np.zeros(len(lengths)), np.zeros(len(lengths))
-    old[point[same & ~lines.new[line]]] = 1
-    new[point[same & lines.new[line]]] = 1
-    old_km, new_km = (sums(owner, lengths * on, len(pieces)) for on in (old, new))
-    return np.where((old_km == 0) | (new_km == 0), old_km + new_km, (old_km + new_km) / 2)
+
+    ends: FloatArray
+    km: FloatArray
+    owner: IntArray
+    old: Mask
+    new: Mask
 
 
-def reach_km(pieces: Geometries, step: npt.NDArray[Any], lines: Lines) -> FloatArray:
-    """Measure how far each piece of change reaches beyond the old line that it has.
+def sides(
+    pieces: Geometries, step: npt.NDArray[Any], lines: Lines, band: BaseGeometry | None
+) -> Sides:
+    """Tell the old from the new line along the edge of each piece of change.
 
     Parameters
     ----------
@@ -555,6 +552,40 @@ def reach_km(pieces: Geometries, step: npt.NDArray[Any], lines: Lines) -> FloatA
         Which pair of maps each is of, shape ``(n,)``.
     lines
         The edges that changed.
+    band
+        From `border_band`; what lies in it is left out.
+    """
+    ends, km, owner = _segments(_without(shapely.boundary(pieces), band))
+    point, line = lines.tree.query(shapely.points(ends.mean(axis=1)), "dwithin", _ON_LINE_DEG)
+    same = lines.step[line] == step[owner[point]]
+    old, new = np.zeros(len(km), dtype=bool), np.zeros(len(km), dtype=bool)
+    old[point[same & ~lines.new[line]]] = True
+    new[point[same & lines.new[line]]] = True
+    return Sides(ends, km, owner, old, new)
+
+
+def moved_km(edge: Sides, n: int) -> FloatArray:
+    """Measure, for each of n pieces of change, the line that moved.
+
+    Returns
+    -------
+    numpy.ndarray
+        Geodesic km, shape ``(n,)``: the mean of the piece's old and new line, and where it has but
+        one of the two (an island, or a pocket that has gone), that one.
+    """
+    old_km, new_km = (sums(edge.owner, edge.km * on, n) for on in (edge.old, edge.new))
+    return np.where((old_km == 0) | (new_km == 0), old_km + new_km, (old_km + new_km) / 2)
+
+
+def reach_km(pieces: Geometries, edge: Sides) -> FloatArray:
+    """Measure how far each piece of change reaches beyond the old line that it has.
+
+    Parameters
+    ----------
+    pieces
+        Polygons in OGC:CRS84, shape ``(n,)``.
+    edge
+        Their `sides`.
 
     Returns
     -------
@@ -567,17 +598,10 @@ def reach_km(pieces: Geometries, step: npt.NDArray[Any], lines: Lines) -> FloatA
     Another part of the old line may be nearer, across a neck; `in_sector` looks at all of it.
     """
     reach = np.full(len(pieces), np.nan)
-    piece, line = lines.tree.query(pieces, "dwithin", _ON_LINE_DEG)
-    old = (lines.step[line] == step[piece]) & ~lines.new[line]
-    piece, line = piece[old], line[old]
-    if not len(piece):
+    known, number = np.unique(edge.owner[edge.old], return_inverse=True)
+    if not len(known):
         return reach
-    known = np.unique(piece)
-    order = np.argsort(piece, kind="stable")
-    own = shapely.multilinestrings(
-        np.asarray(lines.tree.geometries)[line[order]],
-        indices=np.searchsorted(known, piece[order]),
-    )
+    own = shapely.multilinestrings(shapely.linestrings(edge.ends[edge.old]), indices=number)
     scale = metres_per_degree(_middle_lat(pieces[known]))
     old_lines = _scaled(own, scale)
     spots, owner = shapely.get_coordinates(

@@ -183,7 +183,7 @@ def measures(
         sectors,
         source=source,
         tier=options["tier"],
-        border=reference.border(),
+        border=reference.outer_edges(),
         whole="all" in sector_keys,
     )
     table = table[table["day"] >= str(start)]

@@ -290,9 +290,11 @@ def _against(
     before = next((d for d in reversed(history) if CONTROL in d.layers), None)
     if before is None or CONTROL not in entry.layers:
         return [], notes
-    stale = _stale(entry, before, history)
-    if stale:
-        return [stale], notes
+    twin = _twin(entry, before, history)
+    step = abs(entry.layers[CONTROL].area_km2 - before.layers[CONTROL].area_km2)
+    if twin and (entry.day - twin.day).days >= STALE_DAYS and step > STALE_KM2:
+        again = f"the map of {twin.day} again, {step:,.0f} km² from the map of {before.day}"
+        return [f"stale: {again}"], notes
     doubt, note = _step(entry, before, later)
     if doubt:
         return [doubt], notes
@@ -301,7 +303,7 @@ def _against(
         notes.append(f"after a gap of {gap} day{'s' if gap > 1 else ''}")
     if entry.layers[CONTROL].map_id == before.layers[CONTROL].map_id and _same(entry, before):
         notes.append(f"no update since {before.day}")
-    older = _older(entry, before, history)
+    older = [f"the map of {twin.day} again"] if twin else []
     return [], [*notes, *note, *older, *_redrawn(entry, before), *_reclassified(entry, before)]
 
 
@@ -351,23 +353,8 @@ def _twin(entry: Day, before: Day, history: Sequence[Day]) -> Day | None:
     control = entry.layers[CONTROL]
     if _equal(control, before.layers[CONTROL]):
         return None
-    earlier = [d for d in history if CONTROL in d.layers and d.day < before.day]
-    return next((d for d in reversed(earlier) if _equal(control, d.layers[CONTROL])), None)
-
-
-def _stale(entry: Day, before: Day, history: Sequence[Day]) -> str:
-    twin = _twin(entry, before, history)
-    if twin is None or (entry.day - twin.day).days < STALE_DAYS:
-        return ""
-    step = abs(entry.layers[CONTROL].area_km2 - before.layers[CONTROL].area_km2)
-    if step <= STALE_KM2:
-        return ""
-    return f"stale: the map of {twin.day} again, {step:,.0f} km² from the map of {before.day}"
-
-
-def _older(entry: Day, before: Day, history: Sequence[Day]) -> list[str]:
-    twin = _twin(entry, before, history)
-    return [f"the map of {twin.day} again"] if twin else []
+    earlier = (d for d in reversed(history) if CONTROL in d.layers and d.day < before.day)
+    return next((d for d in earlier if _equal(control, d.layers[CONTROL])), None)
 
 
 def _redrawn(entry: Day, before: Day) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -58,7 +59,20 @@ class _Parts(NamedTuple):
         return _Parts(*(column[which] for column in self))
 
 
-class _Changes(NamedTuple):
+class _Maps(tuple[BaseGeometry, ...]):
+    """Maps that are the same only if they are the same objects: quicker than to compare them."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        return hash(tuple(map(id, self)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Maps) and [*map(id, self)] == [*map(id, other)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Changes:
     """Everything that changed over a sequence of maps of one tier."""
 
     maps: Sequence[BaseGeometry]
@@ -101,10 +115,11 @@ def daily(
         What to measure; empty for each sector's own measure, or what stands in for it in this
         source (`Source.tier_for`).
     border
-        State border, lines in OGC:CRS84: ground that ends there has no line of contact.
+        State border and coast (`reference.outer_edges`), lines in OGC:CRS84: ground that ends
+        there has no line of contact.
     whole
         Whether to measure the whole map too, as sector "all". Its uncertainty is an upper bound:
-        the coast, and any state border that `border` lacks, count as line of contact.
+        where a map's coast is off that of `border`, it counts as line of contact.
 
     Returns
     -------
@@ -288,12 +303,12 @@ def _place(
 
 def _follow_tier(snapshots: Sequence[Snapshot], asked: _Asked) -> _Changes:
     name = asked[0][1]
-    return _follow(tuple(changes.grounds(snapshots, name)), inverted=name in INVERTED_TIERS)
+    return _follow(_Maps(changes.grounds(snapshots, name)), inverted=name in INVERTED_TIERS)
 
 
 # Kept for the next sector or table of the same maps: all that is dear happens here.
 @lru_cache(maxsize=2)
-def _follow(maps: tuple[BaseGeometry, ...], *, inverted: bool) -> _Changes:
+def _follow(maps: _Maps, *, inverted: bool) -> _Changes:
     """Compare the maps of a tier, each with the one before, and lay out what changed."""
     steps = [changes.NO_CHANGE, *changes.steps(maps)]  # none leads to the first map
     pieces = np.concatenate([side for s in steps for side in (s.gained, s.lost)])
@@ -320,20 +335,12 @@ def _follow(maps: tuple[BaseGeometry, ...], *, inverted: bool) -> _Changes:
 
 def _sized(pieces: Array, step: Array, sign: Array, lines: changes.Lines) -> _Parts:
     thin = changes.slivers(pieces)
-    none = np.full(len(pieces), np.nan)
-    parts = _Parts(pieces, step, sign, area_km2(pieces), thin, np.zeros(len(pieces)), none)
-    parts = _moved(parts, np.ones(len(pieces), dtype=bool), lines, None)
-    at = np.flatnonzero(~thin)
-    parts.depth[at] = changes.reach_km(pieces[at], step[at], lines)
-    return parts
-
-
-def _moved(parts: _Parts, which: Array, lines: changes.Lines, band: BaseGeometry | None) -> _Parts:
-    """Some parts with the length of the line that moved; slivers have none."""
-    at = np.flatnonzero(which & ~parts.thin)
-    moved = parts.moved.copy()
-    moved[at] = changes.moved_km(parts.pieces[at], parts.step[at], lines, band)
-    return parts._replace(moved=moved)
+    at = np.flatnonzero(~thin)  # no line moves along a sliver, and none is deep
+    edge = changes.sides(pieces[at], step[at], lines, None)
+    moved, depth = np.zeros(len(pieces)), np.full(len(pieces), np.nan)
+    moved[at] = changes.moved_km(edge, len(at))
+    depth[at] = changes.reach_km(pieces[at], edge)
+    return _Parts(pieces, step, sign, area_km2(pieces), thin, moved, depth)
 
 
 # One sector ---------------------------------------------------------------------------------
@@ -402,23 +409,29 @@ def _redrawn(gained: FloatArray, lost: FloatArray) -> Array:
 
 
 def _cut(followed: _Changes, place: _Place) -> _Parts:
-    """The pieces inside a place; those that its edge crosses are cut and sized again."""
-    parts, polygon = followed.parts, place.polygon
-    if polygon is not None:
-        shapely.prepare(polygon)
-        near = np.sort(followed.tree.query(polygon, predicate="intersects"))
-        within = shapely.contains_properly(polygon, parts.pieces[near])
-        if not within.all():
-            crossing = _intersect(parts.take(near[~within]), polygon, followed.lines)
-            whole = parts.take(near[within])
-            parts = _Parts(*(np.concatenate(pair) for pair in zip(whole, crossing, strict=True)))
-        else:
-            parts = parts.take(near)
+    """The pieces inside a place; the line that moved is without the state border."""
+    parts = followed.parts if place.polygon is None else _inside(followed, place.polygon)
     if place.band is not None:
         shapely.prepare(place.band)
-        at_border = shapely.intersects(place.band, parts.pieces)
-        parts = _moved(parts, at_border, followed.lines, place.band)
+        at = np.flatnonzero(shapely.intersects(place.band, parts.pieces) & ~parts.thin)
+        edge = changes.sides(parts.pieces[at], parts.step[at], followed.lines, place.band)
+        parts = parts._replace(moved=parts.moved.copy())
+        parts.moved[at] = changes.moved_km(edge, len(at))
     return parts
+
+
+@lru_cache(maxsize=64)
+def _inside(followed: _Changes, polygon: BaseGeometry) -> _Parts:
+    """The pieces inside a polygon; those that its edge crosses are cut and sized again."""
+    parts = followed.parts
+    shapely.prepare(polygon)
+    near = np.sort(followed.tree.query(polygon, predicate="intersects"))
+    within = shapely.contains_properly(polygon, parts.pieces[near])
+    if within.all():
+        return parts.take(near)
+    crossing = _intersect(parts.take(near[~within]), polygon, followed.lines)
+    whole = parts.take(near[within])
+    return _Parts(*(np.concatenate(pair) for pair in zip(whole, crossing, strict=True)))
 
 
 def _intersect(parts: _Parts, polygon: BaseGeometry, lines: changes.Lines) -> _Parts:

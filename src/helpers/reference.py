@@ -233,6 +233,12 @@ def ukraine() -> BaseGeometry:
     return _layer("ukraine").geometry.iloc[0]
 
 
+@cache
+def outer_edges() -> BaseGeometry:
+    """State border and coast: ground that ends there has no line of contact. Lines, OGC:CRS84."""
+    return shapely.union_all([border(), ukraine().boundary])
+
+
 def countries() -> gpd.GeoDataFrame:
     """Countries around Ukraine, without it: name, geometry in OGC:CRS84.
 

@@ -221,8 +221,8 @@ where after.day = {end} and after.day <= date '{day}'
 order by net_km2 desc, "end" desc"""
 _SQL_PERIODS = {
     "day": ("after.day", "after.day"),
-    "week": ("date_trunc('week', after.day)", "date_trunc('week', after.day) + 6"),
-    "month": ("date_trunc('month', after.day)", "last_day(after.day)"),
+    "week": ("date_trunc('week', after.day)::date", "date_trunc('week', after.day)::date + 6"),
+    "month": ("date_trunc('month', after.day)::date", "last_day(after.day)"),
 }
 
 

@@ -180,10 +180,10 @@ def history(
             known[id(ground)] = _shares(ground, discs)
         days.append(snapshot.day)
         shares.append(known[id(ground)])
-    share = np.concatenate(shares) if shares else np.empty(0)
-    table = pd.concat([places[["id", "name", "population"]]] * len(days), ignore_index=True)
     if not days:
         return pd.DataFrame(columns=list(HISTORY_COLUMNS))
+    share = np.concatenate(shares)
+    table = pd.concat([places[["id", "name", "population"]]] * len(days), ignore_index=True)
     table["day"] = pd.DatetimeIndex(days).astype("datetime64[s]").repeat(len(places))
     table["share"] = share
     table["status"] = _status(share)

@@ -172,10 +172,9 @@ class Store:
             path = self._maps_path(str(layer), str(month))
             kept.add(path)
             wanted = list(dict.fromkeys(rows["map_id"]))
-            stored = self._stored(str(layer), str(month))
-            if list(stored) == wanted:
+            if self._stored_ids(path) == wanted:
                 continue
-            blobs = {**stored, **new}
+            blobs = {**self._stored(str(layer), str(month)), **new}
             table = {"map_id": wanted, "wkb": [blobs[map_id] for map_id in wanted]}
             write_atomic(path, _parquet(pa.table(table, pa.schema(_MAPS))))
         write_atomic(self.folder / "days.parquet", _table_bytes(days, _DAYS))
@@ -183,6 +182,13 @@ class Store:
             path.unlink()
         files = files.sort_values("path", ignore_index=True)
         write_atomic(self.folder / "files.parquet", _table_bytes(files, _FILES))
+
+    def _stored_ids(self, path: Path) -> list[str]:
+        try:
+            ids: list[str] = pq.read_table(path, columns=["map_id"])["map_id"].to_pylist()
+        except (OSError, pa.ArrowInvalid):
+            return []
+        return ids
 
     def _stored(self, layer: str, month: str) -> dict[str, bytes]:
         try:
