@@ -603,14 +603,9 @@ def reach_km(pieces: Geometries, edge: Sides) -> FloatArray:
         return reach
     own = shapely.multilinestrings(shapely.linestrings(edge.ends[edge.old]), indices=number)
     scale = metres_per_degree(_middle_lat(pieces[known]))
-    old_lines = _scaled(own, scale)
-    spots, owner = shapely.get_coordinates(
-        shapely.segmentize(_scaled(pieces[known], scale), _DEPTH_STEP_M), return_index=True
-    )
-    distance = shapely.distance(shapely.points(spots), old_lines[owner])
-    found = np.zeros(len(known))
-    np.maximum.at(found, owner, distance)
-    reach[known] = found / 1000
+    # The old line is part of the piece's edge, so that the farthest point of the two is the edge's.
+    fine = shapely.segmentize(_scaled(pieces[known], scale), _DEPTH_STEP_M)
+    reach[known] = shapely.hausdorff_distance(fine, _scaled(own, scale)) / 1000
     return reach
 
 
