@@ -34,6 +34,7 @@ STOREYS = (
     {"snapshots"},
     {"inspection"},
     {"plates", "reports"},
+    {"animation"},
     {"cli"},
 )
 

@@ -194,6 +194,47 @@ def measures(
 
 
 @main.command()
+@click.argument("start", metavar="START")
+@click.argument("end", metavar="END")
+@click.option("--sector", required=True, help="A sector, or a box west,south,east,north.")
+@click.option("--source", default="", help="Source id. Default: the workspace's own.")
+@click.option("--tier", default="", help="Default: the sector's own.")
+@click.option("--phone", is_flag=True, help="For narrow screens.")
+@click.option("--frames", is_flag=True, help="Write the single frames too.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder. Default: reports/drafts/figures."
+)
+@click.pass_obj
+def animate(find: Callable[[], Workspace], /, start: str, end: str, **options: Any) -> None:
+    """Animate a sector from day to day: GIF, MP4 if ffmpeg is there, and a still.
+
+    frontline animate --sector toretsk 2024-12-08 2025-01-08
+    """
+    from tqdm import tqdm
+
+    from helpers import animation
+    from helpers.schema import parse_day
+
+    ws = find()
+    film = animation.of_sector(
+        ws,
+        options["sector"],
+        parse_day(start, "START"),
+        parse_day(end, "END"),
+        source_id=options["source"],
+        tier=options["tier"],
+        phone=options["phone"],
+    )
+    out = options["out"] or ws.output / "figures"
+    with tqdm(total=len(film.days), unit="frame", disable=None, leave=False) as bar:
+        paths = animation.write(
+            film, out, frames=options["frames"], progress=lambda done, _: bar.update(done - bar.n)
+        )
+    for path in paths:
+        click.echo(path)
+
+
+@main.command()
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder. Default: data/raw/reconstruction."
 )

@@ -178,24 +178,41 @@ def _unique_ids(figure: Figure) -> None:
             artist.set_gid(f"{role}.{seen[role]}")
 
 
-def _png(figure: Figure) -> tuple[bytes, tuple[int, int]]:
+def pixels(figure: Figure) -> npt.NDArray[np.uint8]:
+    """Draw a figure: RGB, shape ``(height, width, 3)``."""
     canvas: Any = figure.canvas
     canvas.draw()
-    rgb = np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
-    reduced = _to_palette(rgb)
+    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+
+
+def image(rgb: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint8] | None = None) -> Image.Image:
+    """Make a picture of pixels, with a palette that keeps the theme's colours where that can be.
+
+    Parameters
+    ----------
+    rgb
+        Shape ``(height, width, 3)``.
+    palette
+        Colours to use, shape ``(n, 3)``, n up to 256; None for those that suit the picture.
+    """
+    reduced = _to_palette(rgb, palette)
     if reduced is None:
-        image = Image.fromarray(rgb)
-    else:
-        indices, palette = reduced
-        image = Image.fromarray(indices)
-        image.putpalette(palette.tobytes())
+        return Image.fromarray(rgb)
+    indices, palette = reduced
+    picture = Image.fromarray(indices)
+    picture.putpalette(palette.tobytes())
+    return picture
+
+
+def _png(figure: Figure) -> tuple[bytes, tuple[int, int]]:
+    picture = image(pixels(figure))
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=9)
-    return buffer.getvalue(), image.size
+    picture.save(buffer, "PNG", compress_level=9)
+    return buffer.getvalue(), picture.size
 
 
 def _to_palette(
-    rgb: npt.NDArray[np.uint8],
+    rgb: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint8] | None = None
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]] | None:
     """Reduce an image to 256 colours: the theme's, the most frequent, others to their nearest.
 
@@ -218,11 +235,11 @@ def _to_palette(
     kept = np.sort(np.argsort(-counts, kind="stable")[:_PALETTE])
     parts = np.stack([colours >> 16 & 255, colours >> 8 & 255, colours & 255], axis=1)
     parts = parts.astype(np.int32)
-    palette = parts[kept]
-    distance = ((parts[:, None, :] - palette[None, :, :]) ** 2).sum(axis=2)
+    chosen = parts[kept] if palette is None else palette.astype(np.int32)
+    distance = ((parts[:, None, :] - chosen[None, :, :]) ** 2).sum(axis=2)
     nearest = distance.argmin(axis=1).astype(np.uint8)
     indices = np.repeat(nearest[inverse], lengths).reshape(rgb.shape[:2])
-    return indices, palette.astype(np.uint8)
+    return indices, chosen.astype(np.uint8)
 
 
 def _svg(figure: Figure, alt: str) -> bytes:

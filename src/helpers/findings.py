@@ -569,6 +569,58 @@ def key_labels(change: SectorChange) -> dict[str, str]:
     return labels
 
 
+def film_words(last: SectorChange) -> tuple[str, dict[str, str]]:
+    """Title of an animation, and the labels of its key by role.
+
+    Parameters
+    ----------
+    last
+        From the first map of the animation to the last.
+
+    Returns
+    -------
+    tuple
+        Both are the same on every frame.
+    """
+    fields = _fields(last)
+    labels = {
+        role: _fill("film", role, fields | {"start": short_day(last.before_day, year=True)})
+        for role in ("held", "gained", "lost", "line_now", "line_then")
+    }
+    if last.tier in INVERTED_TIERS:
+        labels |= {side: _fill("film", f"{side}_inverted", fields) for side in ("gained", "lost")}
+    return _fill("film", "title", fields), labels
+
+
+def film_line(change: SectorChange, on: date) -> str:
+    """Date and counter of one frame: "8 January 2025: +246 km² since 8 December 2024".
+
+    Parameters
+    ----------
+    change
+        From the first map of the animation to the one that is shown.
+    on
+        The day of the frame; where it is later than the map, the frame says that it has none.
+
+    Returns
+    -------
+    str
+        One line, of the ground that the title names: of Kursk, positive is a Russian withdrawal.
+    """
+    added, removed = _added_removed(change)
+    fields = _fields(change) | {"change": km2(added - removed, _step(change), signed=True)}
+    if on > change.after_day:
+        words = "gap" if change.elapsed_days else "gap_start"
+        return _fill("film", words, fields | {"day": day(on), "end": short_day(change.after_day)})
+    return _fill("film", "now" if change.elapsed_days else "start", fields)
+
+
+def film_alt(last: SectorChange, n: int) -> str:
+    """What an animation of n maps shows, for those who do not see it move."""
+    fields = _fields(last) | {"maps": count("maps", n), "standfirst": standfirst(last)}
+    return _fill("film", "alt", fields)
+
+
 def caveats(source: Source, sector: Sector | None = None) -> tuple[str, ...]:
     """List what must stand below every figure of a source, for a sector.
 

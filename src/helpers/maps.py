@@ -15,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import shapely
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
+from matplotlib.text import Text
 from shapely.geometry.base import BaseGeometry
 
 from helpers.basemap import OFFLINE, Basemap
@@ -32,7 +34,7 @@ from helpers.furniture import (
 from helpers.labels import Box, Size, Spot, around, ring
 from helpers.schema import INVERTED_TIERS
 from helpers.sheet import KeyEntry, Look, Sheet, draw_area, draw_line, finish, open_sheet
-from helpers.style import COLOURS, FontRole, Theme, halo, line_height_in, wrap
+from helpers.style import COLOURS, FontRole, Theme, font, halo, line_height_in, measure, wrap
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -209,6 +211,94 @@ def no_data_map(
     named = _known(Places(places.table), view)
     _furnish(sheet, base, ground, _News(drawn, named, (), _countries(ground, nothing)))
     return finish(sheet, (text.title, text.subtitle), (), _foot(text, base))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A map on which nothing moves but the ground, the bar of time and one line of words.
+
+    Attributes
+    ----------
+    figure
+        The page.
+    """
+
+    figure: Figure
+    _sheet: Sheet
+    _ground: _Base
+    _line: Text
+    _bar: Rectangle
+    _moving: list[Artist]
+
+    def show(self, change: SectorChange, line: str, progress: float) -> None:
+        """Put another day on the stage.
+
+        Parameters
+        ----------
+        change
+            From the first map to the one to be shown.
+        line
+            The words under the title.
+        progress
+            How much of the time has passed, 0 to 1.
+        """
+        while self._moving:
+            self._moving.pop().remove()
+        standing = set(self._sheet.ax.get_children())
+        drawn = faces(change, self._sheet.view, self._ground.border, self._ground.abroad)
+        inverted = change.tier in INVERTED_TIERS
+        _draw_change(self._sheet, drawn, shapely.MultiPolygon(), inverted=inverted, solid=1.0)
+        self._moving.extend(a for a in self._sheet.ax.get_children() if a not in standing)
+        self._line.set_text(line)
+        self._bar.set_width(progress)
+
+
+def stage(
+    last: SectorChange, *, base: BaseLayers, places: Places, text: MapText, theme: Theme
+) -> Stage:
+    """Set a map up for an animation, with names that keep clear of where the ground will change.
+
+    Parameters
+    ----------
+    last
+        From the first map to the last.
+    base, places, theme
+        As for `sector_map`.
+    text
+        As for `sector_map`; every role of the key that has a label is shown. The subtitle is the
+        longest line that will be shown; its type is as small as it must be to stay one line.
+
+    Returns
+    -------
+    Stage
+        Use it inside `helpers.style.style`.
+    """
+    view = View(last.sector, theme.body_in * theme.dpi)
+    ground = _Base.of(base, view)
+    drawn = faces(last, view, ground.border, ground.abroad)
+    sheet = open_sheet(view, theme)
+    _draw_base(sheet, ground, base.picture)
+    news = _News(drawn, _known(places, view), (), _sides(last, drawn, ground, view))
+    _furnish(sheet, base, ground, news)
+    bar = Rectangle(
+        (0, 0),
+        0,
+        5 / sheet.layout.height,
+        transform=sheet.ax.transAxes,
+        facecolor=COLOURS["accent"],
+        gid="progress",
+        zorder=14,
+    )
+    sheet.ax.add_artist(bar)
+    inverted = last.tier in INVERTED_TIERS
+    looks = _key_looks(theme, inverted=inverted)
+    key = [KeyEntry(role, text.key[role], looks[role]) for role in looks if role in text.key]
+    finish(sheet, (text.title, "0"), key, _foot(text, base))
+    (line,) = (artist for artist in sheet.figure.texts if artist.get_gid() == "subtitle")
+    width = measure(text.subtitle, "strong", theme.sub, theme.dpi)[0]
+    size = theme.sub * min(1, 0.99 * theme.body_in / width)
+    line.set(fontproperties=font("strong", size), color=COLOURS["text"])
+    return Stage(sheet.figure, sheet, ground, line, bar, [])
 
 
 def _foot(text: MapText, base: BaseLayers) -> list[str]:
@@ -472,11 +562,7 @@ def _key(
         "line_now": drawn.line_now,
         "line_then": drawn.line_then,
     }
-    outline = {"edgecolor": COLOURS["held_edge"], "linewidth": 0.5}
-    looks: dict[str, dict[str, Any]] = {
-        role: fill | outline for role, fill in _fills(inverted=inverted).items()
-    }
-    looks |= _lines(theme)
+    looks = _key_looks(theme, inverted=inverted)
     entries = [
         KeyEntry(role, labels[role], looks[role])
         for role, ground in shown.items()
@@ -491,6 +577,12 @@ def _key(
             look = marker | {"color": COLOURS["paper"], "markeredgecolor": COLOURS[colour]}
             entries.append(KeyEntry(role, labels[role], look))
     return entries
+
+
+def _key_looks(theme: Theme, *, inverted: bool) -> dict[str, dict[str, Any]]:
+    outline = {"edgecolor": COLOURS["held_edge"], "linewidth": 0.5}
+    fills = {role: fill | outline for role, fill in _fills(inverted=inverted).items()}
+    return fills | _lines(theme)
 
 
 # Settlements --------------------------------------------------------------------------------

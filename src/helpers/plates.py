@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from shapely.geometry.base import BaseGeometry
 
-from helpers import basemap, calendars, charts, figures, findings, maps, reference
+from helpers import basemap, calendars, charts, figures, findings, maps, reference, style
 from helpers.changes import SectorChange
 from helpers.figures import FigureSet
 from helpers.findings import SectorSeries
+from helpers.reference import Sector
 from helpers.schema import INVERTED_TIERS
 from helpers.sources import Source
+from helpers.style import Theme
 from helpers.tables import Table
 
 
@@ -45,13 +51,7 @@ def sector_map(
     FigureSet
         Named ``sector-map-<sector>``.
     """
-    base = maps.BaseLayers(
-        border=reference.border(),
-        ukraine=reference.ukraine(),
-        countries=reference.countries(),
-        oblasts=reference.oblasts(),
-        picture=basemap.resolve(change.sector, under),
-    )
+    base = _base(change.sector, under)
     came, left = (frozenset(moved.loc[moved["change"] == c, "id"]) for c in ("came under", "left"))
     key = findings.key_labels(change)
     if change.tier in INVERTED_TIERS:
@@ -74,6 +74,88 @@ def sector_map(
         alt=findings.alt_text(change, note),
         caption=findings.caption(change),
     )
+
+
+def _base(sector: Sector, under: str) -> maps.BaseLayers:
+    return maps.BaseLayers(
+        border=reference.border(),
+        ukraine=reference.ukraine(),
+        countries=reference.countries(),
+        oblasts=reference.oblasts(),
+        picture=basemap.resolve(sector, under),
+    )
+
+
+@dataclass(frozen=True)
+class Film:
+    """A map from day to day.
+
+    Attributes
+    ----------
+    name, alt
+        Stem of its files; what it shows, for those who do not see it move.
+    days
+        The days of the frames, each of the calendar.
+    frames
+        Pictures, RGB, shape ``(height, width, 3)``, all of one size; to be gone through once.
+    """
+
+    name: str
+    alt: str
+    days: Sequence[date]
+    frames: Iterator[npt.NDArray[np.uint8]]
+
+
+def film(changed: Sequence[SectorChange], *, theme: Theme) -> Film:
+    """Animate a sector: a frame a day of the calendar, and on days without a map it says so.
+
+    Parameters
+    ----------
+    changed
+        From the first map to each map, the first itself included, in order of time.
+    theme
+        The rendition.
+
+    Returns
+    -------
+    Film
+        Named ``sector-film-<sector>``.
+    """
+    last = changed[-1]
+    days = [d.date() for d in pd.date_range(changed[0].after_day, last.after_day)]
+    return Film(
+        name=f"sector-film-{last.sector.key}",
+        alt=findings.film_alt(last, len(changed)),
+        days=days,
+        frames=_frames(changed, days, theme),
+    )
+
+
+def _frames(
+    changed: Sequence[SectorChange], days: Sequence[date], theme: Theme
+) -> Iterator[npt.NDArray[np.uint8]]:
+    last = changed[-1]
+    at = [bisect_right([c.after_day for c in changed], day) - 1 for day in days]
+    lines = [findings.film_line(changed[i], day) for i, day in zip(at, days, strict=True)]
+    title, key = findings.film_words(last)
+    with style.style():
+        text = maps.MapText(
+            title=title,
+            subtitle=max(lines, key=lambda it: style.measure(it, "strong", theme.sub, theme.dpi)),
+            notes=findings.caveats(last.source, last.sector),
+            sources=findings.source_line(last.source, reference.attributions()),
+            key=key,
+        )
+        stage = maps.stage(
+            last,
+            base=_base(last.sector, "offline"),
+            places=maps.Places(reference.settlements()),
+            text=text,
+            theme=theme,
+        )
+        for number, (i, line) in enumerate(zip(at, lines, strict=True)):
+            stage.show(changed[i], line, number / max(len(days) - 1, 1))
+            yield figures.pixels(stage.figure)
 
 
 def calendar(source: Source, days: pd.DataFrame) -> FigureSet:
