@@ -13,7 +13,7 @@ COMPARE_TO ?=
 export SOURCE COMPARE_TO
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report test lab lint notebooks sample bench lock clean
+.PHONY: help setup report test lab lint notebooks sample bench gallery lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ sample: $(STAMP) ## make the embedded sample again from the settlement facts
 bench: $(STAMP) ## compare with the plain way, in the same run
 	@$(BIN)/python benchmarks/bench_ingest.py
 	@$(BIN)/python benchmarks/bench_measures.py
+	@$(BIN)/python benchmarks/bench_maps.py
+
+gallery: $(STAMP) ## draw every figure in every situation, side by side
+	@$(BIN)/python scripts/gallery.py
 
 lock: ## resolve pyproject.toml into requirements.lock and environment.yml (needs uv)
 	@scripts/lock.sh

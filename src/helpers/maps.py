@@ -62,7 +62,7 @@ _NUMBER_AIR_PX = 4.0
 _OVER_PICTURE = 0.6
 _NO_OBLASTS = frozenset({"Crimea", "Kyiv City", "Krasnodar", "Sevastopol"})
 # How far the lines of the oblasts may be off, metres: along the state border they are left out.
-_OBLAST_ERROR_M = 7000.0
+_OBLAST_ERROR_M = 200.0
 # Pointers to towns beyond the frame reach so far, km.
 _POINTER_KM = 60.0
 _POINTER_POPULATION = 10_000

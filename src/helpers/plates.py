@@ -15,7 +15,7 @@ from shapely.geometry.base import BaseGeometry
 from helpers import basemap, calendars, charts, figures, findings, maps, reference, style
 from helpers.changes import SectorChange
 from helpers.figures import FigureSet
-from helpers.findings import SectorSeries
+from helpers.findings import NoData, SectorSeries
 from helpers.reference import Sector
 from helpers.schema import INVERTED_TIERS
 from helpers.sources import Source
@@ -73,6 +73,40 @@ def sector_map(
         name=f"sector-map-{change.sector.key}",
         alt=findings.alt_text(change, note),
         caption=findings.caption(change),
+    )
+
+
+def no_data_map(missing: NoData) -> FigureSet:
+    """Draw the frame of a sector of which nothing is known, with a plain statement.
+
+    Parameters
+    ----------
+    missing
+        The sector, the source, the day and why.
+
+    Returns
+    -------
+    FigureSet
+        Named as `sector_map` would be.
+    """
+    text = maps.MapText(
+        title=findings.headline(missing),
+        subtitle="",
+        notes=findings.caveats(missing.source, missing.sector),
+        sources=findings.source_line(missing.source, reference.attributions()),
+    )
+    return figures.render(
+        lambda theme: maps.no_data_map(
+            missing.sector,
+            findings.standfirst(missing),
+            base=_base(missing.sector, "offline"),
+            places=maps.Places(reference.settlements()),
+            text=text,
+            theme=theme,
+        ),
+        name=f"sector-map-{missing.sector.key}",
+        alt=findings.alt_text(missing),
+        caption=findings.caption(missing),
     )
 
 

@@ -738,7 +738,7 @@ def feature_collection(day: date, ground: Mapping[str, shapely.MultiPolygon]) ->
     ]
     collection = {
         "type": "FeatureCollection",
-        "name": SOURCES["reconstruction"].caveat,
+        "name": SOURCES["reconstruction"].caveat.replace("\N{NO-BREAK SPACE}", " "),
         "features": features,
     }
     return orjson.dumps(collection) + b"\n"

@@ -87,6 +87,8 @@ class Source:
         return stand_in if measure not in self.tiers and stand_in in self.tiers else measure
 
 
+_NBSP = "\N{NO-BREAK SPACE}"
+
 _STAND_INS: Mapping[str, str] = MappingProxyType({"ukrainian_held": "regained"})
 
 _RECORDS = (
@@ -115,7 +117,7 @@ _RECORDS = (
         positional_error_m=1500.0,
         error_basis="middle of the stated 1 to 2 km of the reconstruction",
         caveat=(
-            "Reconstruction from settlement facts, ± 1 to 2 km. "
+            f"Reconstruction from settlement facts, ±{_NBSP}1{_NBSP}to{_NBSP}2{_NBSP}km. "
             "Not data of ISW or of any map project."
         ),
         adjective="reconstructed",
