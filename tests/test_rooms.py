@@ -33,8 +33,11 @@ STOREYS = (
     {"ingest", "maps", "runner"},
     {"snapshots"},
     {"inspection"},
+    {"web", "endpoints"},
+    {"arcgis", "raw"},
+    {"fetch"},
     {"plates", "reports"},
-    {"animation"},
+    {"animation", "daily"},
     {"cli"},
 )
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import click
 
 from helpers import __version__
-from helpers.errors import FrontlineError
+from helpers.errors import FrontlineError, ParameterError
 from helpers.workspace import PROJECT, Workspace
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -248,6 +249,91 @@ def reconstruct(out: Path | None) -> None:
         home / "facts", project.claims_file, out or home, tuple(reference.sectors().values())
     )
     click.echo(f"{len(written)} days in {out or home}")
+
+
+@main.command()
+@click.argument("source")
+@click.option("--since", default="", metavar="DATE", help="Default: two weeks before --until.")
+@click.option("--until", default="", metavar="DATE", help="Default: today.")
+@click.option("--way", default="", help="One of the source's ways. Default: its first.")
+@click.option("--again", is_flag=True, help="Ask for days that are there, too; keep what changed.")
+@click.option(
+    "--accept-terms",
+    default="",
+    metavar="SOURCE",
+    help="Accept the source's terms, which the first fetch shows; remembered in the workspace.",
+)
+@click.pass_obj
+def fetch(find: Callable[[], Workspace], /, source: str, accept_terms: str, **options: Any) -> None:
+    """Fetch a publisher's maps that are not in data/raw: frontline fetch deepstate.
+
+    Exit status: 0, or 1 if something could not be had; what could is kept.
+    """
+    from tqdm import tqdm
+
+    from helpers import daily, endpoints
+    from helpers import fetch as fetching
+
+    ws = find()
+    if accept_terms:
+        if accept_terms != source:
+            raise ParameterError(f"--accept-terms {accept_terms} is not the source {source}.")
+        fetching.accept(ws, endpoints.load(ws, source))
+    with tqdm(total=None, unit="file", desc="Fetch", disable=None, leave=False) as bar:
+
+        def advance(name: str, done: int, count: int) -> None:
+            bar.total = count
+            bar.set_postfix_str(name)
+            bar.update(done - bar.n)
+
+        done = fetching.run(ws, _asked(source, **options), progress=advance)
+    for line in daily.summary(done):
+        click.echo(line)
+    if done.failed:
+        sys.exit(1)
+
+
+def _asked(source: str, *, since: str, until: str, way: str = "", again: bool = False) -> Any:
+    from helpers.fetch import Asked
+    from helpers.schema import parse_day
+
+    first = parse_day(since, "--since") if since else None
+    last = parse_day(until, "--until") if until else None
+    return Asked(source, first, last, way, again)
+
+
+@main.command()
+@click.option("--source", required=True, help="Source id; its terms were accepted in a fetch.")
+@click.option("--since", default="", metavar="DATE", help="Default: two weeks before --until.")
+@click.option("--until", default="", metavar="DATE", help="Default: today.")
+@click.option("--way", default="", help="One of the source's ways. Default: its first.")
+@click.pass_obj
+def daily(find: Callable[[], Workspace], /, source: str, **options: Any) -> None:
+    """Fetch, read, check, report and publish, for a timer to run every day.
+
+    Exit status: 0 a report was made, 4 nothing new, 3 the newest day is quarantined, 1 something
+    failed.
+    """
+    from helpers import daily as work
+    from helpers import fetch as fetching
+    from helpers import ingest as reading
+    from helpers import reports, snapshots
+
+    ws = find()
+
+    def request(day: date) -> reports.Request:
+        return reports.request(ws, day, source_id=source)
+
+    steps = work.Steps(
+        fetch=lambda: fetching.run(ws, _asked(source, **options)),
+        ingest=lambda: reading.run(ws, source)[0].failed,
+        quarantined=lambda: snapshots.quarantined(ws, source, date.min, date.max),
+        days=lambda: snapshots.days(ws, source),
+        has_report=lambda day: (reports.folder_of(ws, request(day)) / "index.html").is_file(),
+        report=lambda day: reports.make(ws, request(day)),
+        site=lambda: None,
+    )
+    sys.exit(work.attempt(steps, click.echo))
 
 
 @main.command()

@@ -38,6 +38,10 @@ class ReportError(FrontlineError):
     """A notebook of a report failed, or its outputs are not complete."""
 
 
+class FetchError(FrontlineError):
+    """A publisher did not answer, or not with what was asked for."""
+
+
 def unknown(kind: str, value: str, known: Iterable[str]) -> ParameterError:
     """Make the error for a name that is not one of a known few.
 
