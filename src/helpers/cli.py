@@ -317,7 +317,7 @@ def daily(find: Callable[[], Workspace], /, source: str, **options: Any) -> None
     from helpers import daily as work
     from helpers import fetch as fetching
     from helpers import ingest as reading
-    from helpers import reports, snapshots
+    from helpers import reports, snapshots, web
 
     ws = find()
 
@@ -327,7 +327,7 @@ def daily(find: Callable[[], Workspace], /, source: str, **options: Any) -> None
     steps = work.Steps(
         fetch=lambda: fetching.run(ws, _asked(source, **options)),
         ingest=lambda: reading.run(ws, source)[0].failed,
-        quarantined=lambda: snapshots.quarantined(ws, source, date.min, date.max),
+        quarantined=lambda: snapshots.quarantined(ws, source, date(2014, 1, 1), web.now().date()),
         days=lambda: snapshots.days(ws, source),
         has_report=lambda day: (reports.folder_of(ws, request(day)) / "index.html").is_file(),
         report=lambda day: reports.make(ws, request(day)),
