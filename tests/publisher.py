@@ -23,7 +23,7 @@ POLICY = Policy(
     pause_s=0,
     connect_s=2,
     read_s=0.4,
-    total_s=1.0,
+    total_s=0.8,
     max_bytes=1_000_000,
     backoff_s=0.01,
 )

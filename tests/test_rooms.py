@@ -49,6 +49,9 @@ DRAWING = {"style", "sheet", "furniture", "labels", "maps", "charts", "calendars
     "figures",
 }
 DATA = {"snapshots", "store", "ingest", "publishers"}
+# Only these ask another machine.
+ASKING = {"web", "basemap"}
+SOCKETS = {"requests", "httpx", "urllib3", "socket", "http", "aiohttp", "contextily"}
 
 
 def storey(room: str) -> int:
@@ -100,6 +103,10 @@ def faults(room: str, text: str, known: set[str]) -> list[str]:
     used = rooms_of(names, known)
     if room in DRAWING and (used & DATA or any(u.startswith("readers.") for u in used)):
         found.append(f"{room} draws: it cannot look for data")
+    if room not in ASKING and any(
+        n.split(".")[0] in SOCKETS or n.startswith("urllib.request") for n in names
+    ):
+        found.append(f"{room} opens a socket")
     if any(n.startswith("matplotlib.pyplot") for n in names):
         found.append(f"{room} uses pyplot, whose state outlives a figure")
     return found
@@ -126,6 +133,8 @@ def test_imports_go_one_way(room):
         ("maps", "def f():\n    from helpers.snapshots import load", "cannot look for data"),
         ("measures", "import matplotlib.figure", "touches memory only"),
         ("charts", "import matplotlib.pyplot as plt", "pyplot"),
+        ("fetch", "import requests", "opens a socket"),
+        ("reports", "from urllib.request import urlopen", "opens a socket"),
         ("series", "from .schema import *", "relative or star"),
     ],
 )

@@ -16,6 +16,7 @@ from helpers.errors import FetchError
 from helpers.web import AbsentError, Answer, Client, read_json
 
 _MOST_PAGES = 200
+_USUAL_PAGE = 1000
 _DATE_TYPES = ("esriFieldTypeDate", "esriFieldTypeDateOnly")
 # Fields that tell when a feature was edited, or until when it held.
 _OTHER_DATES = re.compile(r"creat|edit|change|end", re.IGNORECASE)
@@ -45,9 +46,8 @@ class Service:
     @property
     def edited(self) -> datetime | None:
         """When its features were last edited (UTC), where it says so."""
-        info = self.about.get("editingInfo") or {}
-        stamp = info.get("dataLastEditDate") or info.get("lastEditDate")
-        return _moment(stamp) if isinstance(stamp, int | float) else None
+        info = _table(self.about.get("editingInfo"))
+        return _moment(info.get("dataLastEditDate")) or _moment(info.get("lastEditDate"))
 
     @property
     def ending(self) -> str:
@@ -102,6 +102,16 @@ def find(client: Client, layer: Layer, index: str, look: str) -> Service:
     )
 
 
+def _table(value: Any) -> dict[str, Any]:
+    """A JSON object; empty where it is something else."""
+    return value if isinstance(value, dict) else {}
+
+
+def _tables(value: Any) -> list[dict[str, Any]]:
+    """The objects in a JSON list."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
 def _plain(name: str) -> str:
     return re.sub(r"[\W_]+", "", name).lower()
 
@@ -115,9 +125,9 @@ def _service_name(url: str) -> str:
     return match[1].rpartition("/")[2] if match else ""
 
 
-def _ask(client: Client, url: str, **question: object) -> Any:
+def _ask(client: Client, url: str, **question: object) -> dict[str, Any]:
     address = f"{url}?{urlencode(question)}" if question else url
-    return read_json(client.get(address, check=read_json).body)
+    return _table(read_json(client.get(address, check=read_json).body))
 
 
 def _about(client: Client, url: str) -> dict[str, Any] | None:
@@ -126,22 +136,23 @@ def _about(client: Client, url: str) -> dict[str, Any] | None:
         about = _ask(client, url, f="json")
     except AbsentError:
         return None
-    if not isinstance(about, dict) or about.get("geometryType") != "esriGeometryPolygon":
+    if about.get("geometryType") != "esriGeometryPolygon":
         return None
-    return {"name": "", "supportedQueryFormats": "", "maxRecordCount": 1000} | about
+    return {"name": "", "supportedQueryFormats": ""} | about
 
 
 def _in_service(client: Client, layer: Layer, service: str, seen: list[str]) -> Iterator[str]:
     try:
-        listed = _ask(client, service, f="json").get("layers") or []
+        listed = _tables(_ask(client, service, f="json").get("layers"))
     except AbsentError:
         seen.append(f"no service {service}")
         return
-    names = {str(one.get("name")): f"{service}/{int(one['id'])}" for one in listed if "id" in one}
-    found = [url for name, url in names.items() if _named(layer, name)]
-    if not found and len(names) == 1 and _named(layer, _service_name(service)):
-        found = list(names.values())
-    seen.append(f"the service has the layers {', '.join(map(repr, names)) or 'none'}")
+    layers = [(str(one.get("name")), one["id"]) for one in listed if isinstance(one.get("id"), int)]
+    found = [f"{service}/{number}" for name, number in layers if _named(layer, name)]
+    if not found and len(layers) == 1 and _named(layer, _service_name(service)):
+        found = [f"{service}/{layers[0][1]}"]
+    told = ", ".join(repr(name) for name, _ in layers) or "none"
+    seen.append(f"the service has the layers {told}")
     yield from found
 
 
@@ -160,21 +171,24 @@ def _in_map(client: Client, layer: Layer, index: str, seen: list[str]) -> Iterat
 
 def _listed(layers: Any) -> Iterator[tuple[str, str]]:
     """Titles and addresses in a web map, those in groups too."""
-    for one in layers or []:
+    for one in _tables(layers):
         if one.get("url"):
             yield str(one.get("title", "")), str(one["url"]).rstrip("/")
         yield from _listed(one.get("layers"))
 
 
-def _moment(stamp: float) -> datetime:
+def _moment(stamp: Any) -> datetime | None:
+    """Time of a stamp in milliseconds since 1970; None where it is none of this century."""
+    if isinstance(stamp, bool) or not isinstance(stamp, int | float) or not 9e11 < stamp < 4e12:
+        return None
     return datetime.fromtimestamp(stamp / 1000, tz=UTC)
 
 
 def _day_field(service: Service) -> tuple[str, str]:
     """Name and type of the field that tells which day a feature shows."""
-    all_fields = service.about.get("fields") or []
-    dates = {str(f["name"]): str(f["type"]) for f in all_fields if f["type"] in _DATE_TYPES}
-    told = str((service.about.get("timeInfo") or {}).get("startTimeField"))
+    known = {str(f.get("name")): f.get("type") for f in _tables(service.about.get("fields"))}
+    dates = {name: str(kind) for name, kind in known.items() if kind in _DATE_TYPES}
+    told = str(_table(service.about.get("timeInfo")).get("startTimeField"))
     likely = [told] if told in dates else [name for name in dates if not _OTHER_DATES.search(name)]
     if len(likely) != 1:
         raise FetchError(
@@ -238,16 +252,17 @@ def days(client: Client, service: Service, since: date, until: date, zone: ZoneI
     }
     found = set()
     for answer in _paged(client, service, question, {}):
-        for feature in read_json(answer.body)["features"]:
-            day = _day(feature["attributes"][name], zone)
+        for feature in _tables(read_json(answer.body)["features"]):
+            day = _day(_table(feature.get("attributes")).get(name), zone)
             if day and since <= day <= until:
                 found.add(day)
     return sorted(found)
 
 
 def _day(value: Any, zone: ZoneInfo) -> date | None:
-    if isinstance(value, int | float):
-        return _moment(value).astimezone(zone).date()
+    moment = _moment(value)
+    if moment:
+        return moment.astimezone(zone).date()
     try:
         return date.fromisoformat(str(value)[:10])
     except ValueError:
@@ -295,7 +310,8 @@ def features(
 def _paged(
     client: Client, service: Service, question: Mapping[str, object], headers: Mapping[str, str]
 ) -> Iterator[Answer]:
-    offset, size = 0, int(service.about["maxRecordCount"])
+    most = service.about.get("maxRecordCount")
+    offset, size = 0, most if isinstance(most, int) and most > 0 else _USUAL_PAGE
     for _ in range(_MOST_PAGES):
         page = {"resultOffset": offset, "resultRecordCount": size}
         url = f"{service.url}/query?{urlencode({**question, **page})}"
@@ -306,7 +322,7 @@ def _paged(
             return
         content = read_json(answer.body)
         count = len(content["features"])
-        about = content.get("properties") or {}
+        about = _table(content.get("properties"))
         if not (content.get("exceededTransferLimit") or about.get("exceededTransferLimit")):
             return
         if not count:

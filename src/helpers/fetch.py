@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from filelock import FileLock, Timeout
@@ -208,6 +209,9 @@ def run(
             raw.tidy(ws.raw / asked.source)
             plan = _Plan(client, known, way, since, until, Fetched(asked.source))
             _fetch(ws, plan, asked, progress)
+            if plan.done.failed:
+                checked = f"The addresses were last checked {known.checked or 'never'}"
+                plan.done.notes.append(". ".join(filter(None, (checked, known.note))))
             return plan.done
     except Timeout:
         raise WorkspaceError(
@@ -378,9 +382,6 @@ def _days(plan: _Plan) -> Iterator[_Piece]:
                 yield _Piece(day, _file(plan, service, day), ask)
 
 
-_PLANS: Mapping[str, Callable[[_Plan], Iterator[_Piece]]] = {
-    "files": _files,
-    "history": _history,
-    "arcgis-live": _live,
-    "arcgis-days": _days,
-}
+_PLANS: Mapping[str, Callable[[_Plan], Iterator[_Piece]]] = MappingProxyType(
+    {"files": _files, "history": _history, "arcgis-live": _live, "arcgis-days": _days}
+)
