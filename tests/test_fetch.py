@@ -1,9 +1,11 @@
 """Fetching, against a server on this machine; no test asks another host."""
 
+import configparser
 import json
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import signal
 import ssl
@@ -15,6 +17,7 @@ from hashlib import sha256
 from zoneinfo import ZoneInfo
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 import publisher
@@ -22,7 +25,7 @@ from helpers import arcgis, daily, endpoints, fetch, ingest, publishers, raw, sn
 from helpers.cli import main
 from helpers.errors import FetchError, ParameterError, WorkspaceError
 from helpers.web import AbsentError, Client, Policy
-from helpers.workspace import Workspace
+from helpers.workspace import PROJECT, Workspace
 from publisher import LASTING, PASSING, POLICY, PlayedLayer, Publisher, between, collection, feature
 
 TODAY = datetime(2025, 1, 9, 12, tzinfo=UTC)
@@ -865,3 +868,42 @@ def test_a_days_work_without_terms_fails_with_the_terms(ws):
     work = Work(ws)
     assert work() == daily.FAILED
     assert "Do not pass the polygons on." in "\n".join(work.lines)
+
+
+# The documentation --------------------------------------------------------------------------
+
+DOCS = (PROJECT / "docs" / "daily.md").read_text()
+
+
+def test_the_page_tells_the_exit_statuses_and_the_ways_there_are(workspace):
+    told = dict(re.findall(r"^\| (\d) \| (.+) \|$", DOCS, re.MULTILINE))
+    assert set(map(int, told)) == {
+        daily.MADE,
+        daily.FAILED,
+        2,
+        daily.QUARANTINED,
+        daily.NOTHING_NEW,
+    }
+    assert told["3"].startswith("the newest day is quarantined")
+    assert told["4"] == "nothing new"
+    assert f"SuccessExitStatus={daily.NOTHING_NEW}" in DOCS
+    for source in ("deepstate", "isw", "liveuamap"):
+        for way in endpoints.load(workspace, source).ways:
+            assert f"| `{way.name}` |" in DOCS
+
+
+def test_the_pages_workflow_timer_and_example_can_be_read(workspace):
+    blocks = dict(re.findall(r"```(yaml|toml)\n(.*?)```", DOCS, re.DOTALL))
+    workflow = yaml.safe_load(blocks["yaml"])
+    steps = workflow["jobs"]["daily"]["steps"]
+    assert any("frontline daily --source deepstate" in step.get("run", "") for step in steps)
+    folder = workspace.raw / "example"
+    folder.mkdir()
+    (folder / endpoints.OWN_FILE).write_text(blocks["toml"])
+    (way,) = endpoints.load(workspace, "example").ways
+    assert endpoints.fill(way.url, D("2025-01-08")).endswith("/control/2025-01-08.geojson")
+    service, timer = re.findall(r"```ini\n(.*?)```", DOCS, re.DOTALL)
+    for unit, section in ((service, "Service"), (timer, "Timer")):
+        parser = configparser.ConfigParser(interpolation=None)
+        parser.read_string(unit)
+        assert section in parser
