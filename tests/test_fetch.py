@@ -1,6 +1,7 @@
 """Fetching, against a server on this machine; no test asks another host."""
 
 import configparser
+import io
 import json
 import multiprocessing
 import os
@@ -12,6 +13,7 @@ import ssl
 import subprocess
 import threading
 import time
+import zipfile
 from datetime import UTC, date, datetime
 from hashlib import sha256
 from zoneinfo import ZoneInfo
@@ -249,6 +251,15 @@ def test_asking_again_sends_what_is_known(ws, played):
     assert len(set(tags)) == 3
 
 
+def test_a_file_that_was_altered_is_asked_for_without_conditions(ws, played):
+    run(ws)
+    path = ws.raw / "deepstate" / "deepstatemap_data_20250108.geojson"
+    path.write_text("bits have rotted")
+    done = run(ws, again=True)
+    assert len(done.same) == 2
+    assert json.loads(raw.standing(path)[0].read_bytes()) == played.archive[D("2025-01-08")]
+
+
 def test_the_newest_revision_is_what_is_read(ws, played):
     run(ws)
     played.archive[D("2025-01-08")] = collection([feature(D("2025-01-08"), 1)])
@@ -372,6 +383,26 @@ def test_a_moved_service_is_found_in_the_web_map(ws, played):
     assert done.notes == [f"RussianAssessedCoTinUkraine was found by its name at {address}"]
 
 
+def test_layers_that_only_web_maps_tell_are_asked_of_the_maps_of_the_window(ws, played):
+    address = f"{played.url}/rest/services/VIEW_RussiaCoTinUkraine_V3/FeatureServer"
+    played.webmap = [{"title": "RussianAssessedCoTinUkraine", "url": address}]
+    months = [("2024-12-01", "2024-12-31", "dec"), ("2025-01-01", "2025-01-31", "jan")]
+    (ws.raw / "isw" / endpoints.OWN_FILE).write_text(
+        HEAD + '[timelapse]\nkind = "arcgis-days"\nfile = "layers/{yyyymmdd}_{layer}.geojson"\n'
+        '[[timelapse.layers]]\nlayer = "RussianAssessedCoTinUkraine"\n'
+        'like = ["russianassessedcotinukraine", "russiacotinukraine"]\n'
+        + "".join(
+            f"[[timelapse.maps]]\nsince = {since}\nuntil = {until}\n"
+            f'url = "{played.url}/webmap?month={month}"\n'
+            for since, until, month in months
+        )
+    )
+    done = run(ws, "isw", days=between(D("2025-01-01"), D("2025-01-09")))
+    assert len(done.new) == 9
+    assert (done.failed, done.notes) == ([], [])
+    assert played.asked("/webmap") == ["/webmap?month=jan"]
+
+
 def test_a_layer_that_is_nowhere_says_where_to_look(ws, played):
     played.services["VIEW_RussiaCoTinUkraine_V3"] = {
         3: PlayedLayer("Advances", {}),
@@ -459,7 +490,6 @@ def test_a_passing_fault_is_asked_through(ws, played, fault):
         ("truncated", 4, "broke off"),
         ("hang", 4, "no answer in time"),
         ("drip", 4, "not complete after 0.8 s"),
-        ("much_later", 1, "It asks to wait 36000 s: run again after that"),
         ("forbidden", 1, "refused with status 403"),
         ("no_token", 1, "an error with status 200: 403 You do not have permissions"),
         ("away", 1, "not one of the publisher's hosts (127.0.0.1)"),
@@ -498,9 +528,40 @@ def test_a_publisher_who_fails_three_times_in_a_row_is_left_alone(ws, played):
     done = run(ws, days=MONTH)
     assert len(played.log) == 3
     assert done.notes == [
-        "stopped after 3 failures in a row; 27 not asked for",
+        "the publisher is left alone until the next run; 27 not asked",
         "The addresses were last checked never",
     ]
+
+
+def test_a_publisher_who_asks_to_be_left_alone_is(ws, played):
+    played.faults["/archive/"] = ["", "much_later"]
+    done = run(ws)
+    assert len(done.new) == 1
+    assert "It asks to wait 36000 s: run again after that" in done.failed[0][1]
+    assert len(played.log) == 2
+
+
+def test_a_full_disk_is_told_of_and_what_was_fetched_stays(ws, played, monkeypatch):
+    run(ws, days=THREE[:1])
+    before = tree(ws.raw / "deepstate")
+
+    def full(path, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(raw, "write_atomic", full)
+    with pytest.raises(WorkspaceError, match=r"20250108\.geojson: No space left on device"):
+        run(ws)
+    assert tree(ws.raw / "deepstate") == before
+
+
+def test_an_archive_that_is_cut_off_is_seen():
+    check = fetch._check(endpoints.Way("zips", "files", "{ddMONyyyy}.zip"))
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("map.shp", b"0" * 1000)
+    check(buffer.getvalue())
+    with pytest.raises(web.PassingError, match="not a zip archive, or cut off"):
+        check(buffer.getvalue()[:-30])
 
 
 @pytest.mark.parametrize(("source", "answers"), [("isw", 60), ("deepstate", 30), ("liveuamap", 30)])

@@ -94,8 +94,9 @@ def find(client: Client, layer: Layer, index: str, look: str) -> Service:
         if len(found) > 1:
             seen.append("several of that name: " + ", ".join(found))
         if len(found) == 1 and (about := _about(client, found[0])):
-            moved = f"{layer.layer} was found by its name at {found[0]}" if layer.url else ""
-            return Service(layer.layer, found[0], about, moved)
+            moved = f"{layer.layer} was found by its name at {found[0]}"
+            same = layer.url in ("", found[0])
+            return Service(layer.layer, found[0], about, "" if same else moved)
     raise FetchError(
         f"The layer {layer.layer} was not found: {'; '.join(seen)}. Look at {look} for its address "
         "and put it into endpoints.toml in the source's folder (docs/daily.md)."

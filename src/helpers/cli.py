@@ -271,14 +271,16 @@ def fetch(find: Callable[[], Workspace], /, source: str, accept_terms: str, **op
     """
     from tqdm import tqdm
 
-    from helpers import daily, endpoints
+    from helpers import endpoints
     from helpers import fetch as fetching
 
     ws = find()
     if accept_terms:
         if accept_terms != source:
             raise ParameterError(f"--accept-terms {accept_terms} is not the source {source}.")
-        fetching.accept(ws, endpoints.load(ws, source))
+        known = endpoints.load(ws, source)
+        click.echo(f"Accepted:\n\n{fetching.terms(ws, known)}\n", err=True)
+        fetching.accept(ws, known)
     with tqdm(total=None, unit="file", desc="Fetch", disable=None, leave=False) as bar:
 
         def advance(name: str, done: int, count: int) -> None:
@@ -287,7 +289,7 @@ def fetch(find: Callable[[], Workspace], /, source: str, accept_terms: str, **op
             bar.update(done - bar.n)
 
         done = fetching.run(ws, _asked(source, **options), progress=advance)
-    for line in daily.summary(done):
+    for line in fetching.summary(done):
         click.echo(line)
     if done.failed:
         sys.exit(1)

@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from helpers.errors import FrontlineError
-from helpers.fetch import Fetched
+from helpers.fetch import Fetched, summary
 
 # 2 is taken: the command line says with it that it was not understood.
 MADE, FAILED, QUARANTINED, NOTHING_NEW = 0, 1, 3, 4
@@ -43,18 +43,6 @@ class Steps:
     has_report: Callable[[date], bool]
     report: Callable[[date], Path]
     site: Callable[[], Path | None]
-
-
-def summary(fetched: Fetched) -> list[str]:
-    """Say what was fetched, in lines for a terminal: counts, then notes and failures."""
-    counts = (
-        f"{fetched.source}: {len(fetched.new)} new, {len(fetched.revised)} revised, "
-        f"{len(fetched.kept) + len(fetched.same)} unchanged, {len(fetched.absent)} days without "
-        f"a file, {len(fetched.failed)} failed"
-    )
-    lines = [counts, *(f"  revised: {path}" for path in fetched.revised)]
-    lines += [f"  note: {note}" for note in fetched.notes]
-    return lines + [f"  failed: {name}: {fault}" for name, fault in fetched.failed]
 
 
 def run(steps: Steps, say: Callable[[str], None]) -> int:

@@ -19,7 +19,7 @@ from helpers import arcgis, endpoints, publishers, raw, web
 from helpers.endpoints import Endpoints, Way
 from helpers.errors import FetchError, ParameterError, WorkspaceError
 from helpers.files import write_atomic
-from helpers.web import AbsentError, Answer, Client, PassingError, Policy
+from helpers.web import AbsentError, Answer, Client, LaterError, PassingError, Policy
 from helpers.workspace import Workspace
 
 TERMS_FILE = f"terms{raw.SIDECAR}"
@@ -182,7 +182,7 @@ def run(
     -------
     Fetched
         What was done. A day that cannot be had does not stop the others, unless three in a row
-        cannot.
+        cannot, or the publisher asks to be left alone.
 
     Raises
     ------
@@ -219,6 +219,18 @@ def run(
         ) from None
 
 
+def summary(fetched: Fetched) -> list[str]:
+    """Say what was fetched, in lines for a terminal: counts, then notes and failures."""
+    counts = (
+        f"{fetched.source}: {len(fetched.new)} new, {len(fetched.revised)} revised, "
+        f"{len(fetched.kept) + len(fetched.same)} unchanged, {len(fetched.absent)} days without "
+        f"a file, {len(fetched.failed)} failed"
+    )
+    lines = [counts, *(f"  revised: {path}" for path in fetched.revised)]
+    lines += [f"  note: {note}" for note in fetched.notes]
+    return lines + [f"  failed: {name}: {fault}" for name, fault in fetched.failed]
+
+
 def _window(asked: Asked, way: Way) -> tuple[date, date]:
     today = web.now().date()
     until = min(asked.until or today, today)
@@ -253,10 +265,10 @@ def _fetch(ws: Workspace, plan: _Plan, asked: Asked, progress: Progress) -> None
             failures = 0
         except FetchError as error:
             done.failed.append((name, str(error)))
-            failures += 1
+            failures = _MOST_FAILURES if isinstance(error, LaterError) else failures + 1
         if failures == _MOST_FAILURES:
             left = len(pieces) - number - 1
-            done.notes.append(f"stopped after {failures} failures in a row; {left} not asked for")
+            done.notes.append(f"the publisher is left alone until the next run; {left} not asked")
             break
     progress("", len(pieces), len(pieces))
 

@@ -99,10 +99,14 @@ def conditions(path: Path) -> dict[str, str]:
     -------
     dict
         ``If-None-Match`` and ``If-Modified-Since``, as far as the publisher sent what they need;
-        empty for an answer in pages, whose first page does not tell of the others.
+        empty for an answer in pages, whose first page does not tell of the others, and for a file
+        that is no longer as it was served.
     """
     files = standing(path)
-    served = _read(files[0]).get("headers", {}) if len(files) == 1 else {}
+    about = _read(files[0]) if len(files) == 1 else {}
+    if not about or about.get("sha256") != sha256(files[0]):
+        return {}
+    served = about.get("headers", {})
     pairs = {"If-None-Match": "etag", "If-Modified-Since": "last-modified"}
     return {ask: served[told] for ask, told in pairs.items() if told in served}
 

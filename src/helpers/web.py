@@ -32,6 +32,10 @@ class AbsentError(FetchError):
     """The publisher has nothing at this address."""
 
 
+class LaterError(FetchError):
+    """The publisher asks to be left alone for longer than a run waits."""
+
+
 class PassingError(FetchError):
     """What went wrong may go right in a moment.
 
@@ -179,6 +183,8 @@ class Client:
         ------
         AbsentError
             At a status 404 or 410.
+        LaterError
+            If the publisher asks for a longer wait than the policy's.
         FetchError
             With the address and the cause: every other status, an address that is not the
             publisher's, limits, and failures that did not pass.
@@ -194,7 +200,7 @@ class Client:
                 if error.wait_s is not None:
                     wait = max(error.wait_s, 0)
                 if wait > self.policy.longest_wait_s:
-                    raise FetchError(
+                    raise LaterError(
                         f"{url}: {error} It asks to wait {wait:.0f} s: run again after that."
                     ) from None
                 if attempt == self.policy.tries:
