@@ -612,6 +612,16 @@ def test_killed_at_20_points_and_resumed_the_tree_is_the_same(ws, played, tmp_pa
     assert len(pages) <= len(set(pages)) + 2 * 20
 
 
+def test_pages_that_a_killed_run_left_are_not_taken_for_a_part_of_the_next(ws, played):
+    folder = ws.raw / "isw" / "layers" / "RussianAssessedCoTinUkraine"
+    folder.mkdir(parents=True)
+    left = folder / "20250108_RussianAssessedCoTinUkraine.page-3.geojson"
+    left.write_text("the last of three")
+    run(ws, "isw")
+    assert not left.exists()
+    assert len(raw.standing(folder / "20250108_RussianAssessedCoTinUkraine.geojson")) == 2
+
+
 # Manners ------------------------------------------------------------------------------------
 
 
