@@ -1,6 +1,12 @@
+import base64
+import io
+from dataclasses import replace
+
 import nbformat
+import numpy as np
 import pytest
 from bs4 import BeautifulSoup
+from PIL import Image
 
 from helpers import pages
 from helpers.pages import Page
@@ -14,13 +20,17 @@ def page() -> Page:
         name="briefing",
         title=f"Toretsk grew {EVIL}",
         description="d",
+        dateline="8 January 2025",
         caveat="Reconstruction",
         attribution="A",
         licence="L",
+        positional_error="1.5 km",
         command="frontline report 2025-01-08",
+        folder="2025-01-08",
         links=[{"href": "index.html", "text": EVIL, "current": True}],
         downloads=["data/a.csv"],
         notebook="notebooks/briefing.ipynb",
+        inputs=[{"path": EVIL, "assessed_day": "2025-01-08", "sha256": "ab"}],
     )
 
 
@@ -61,7 +71,10 @@ def test_title_question_contents_and_code_are_there(page):
     assert html.count("<h1") == 1
     assert 'href="#a-section-scriptalert-1-script"' in html
     assert 'id="a-section-scriptalert-1-script"' in html
-    assert '<div class="code">' in html
+    read = BeautifulSoup(html, "html.parser")
+    code = read.select_one("details#report-code pre#code-1")
+    assert code.get_text() == "x = 1"
+    assert "How to run" in read.select_one("details#report-code").get_text()
     assert 'aria-current="page"' in html
 
 
@@ -71,19 +84,64 @@ def test_a_figure_becomes_a_picture_with_both_renditions(page):
         "alt": 'Alt "text"',
         "caption": "Caption",
         "files": [{"href": "figures/map-wide.svg", "text": "SVG"}],
+        "data": ["data/map.csv"],
         "wide": {"uri": "data:image/png;base64,AA", "width": 1200, "height": 900},
         "phone": {"uri": "data:image/png;base64,BB", "width": 780, "height": 1100},
     }
     output = display({"image/png": "AA", "text/plain": "x"}, {"frontline": {"figure": "map"}})
+    # Code that is linked from a figure is the code of the cell that shows it.
     html = pages.render(notebook(output), page, {"map": picture})
-    shown = BeautifulSoup(html, "html.parser").select_one("figure#figure-map")
+    read = BeautifulSoup(html, "html.parser")
+    shown = read.select_one("figure#figure-map")
     assert shown.source["srcset"] == "data:image/png;base64,BB"
     assert shown.img["src"] == "data:image/png;base64,AA"
     assert shown.img["alt"] == 'Alt "text"'
-    assert shown.select_one("figcaption a")["href"] == "figures/map-wide.svg"
+    links = [link["href"] for link in shown.select(".files a")]
+    assert links == ["figures/map-wide.svg", "data/map.csv", "#code-1"]
+    assert read.select_one(links[-1]).get_text() == "x = 1"
 
 
 def test_a_picture_without_description_is_left_out_and_said(page):
     html = pages.render(notebook(display({"image/png": "AA"})), page, {})
     assert "carries no description" in html
     assert "data:image/png" not in html
+
+
+def test_a_figure_is_inlined_in_fewer_colours_that_nobody_can_tell(tmp_path):
+    # 200 greys, the first the widest; each differs from the next by one step.
+    stripes = [n for n in range(200) for _ in range(200 - n)]
+    image = Image.new("P", (100, 201))
+    image.putpalette([part for n in range(200) for part in (n, n, n)])
+    image.putdata(stripes)
+    image.save(tmp_path / "a.png")
+    uri = pages._data_uri(tmp_path / "a.png")
+    assert uri.startswith("data:image/webp;base64,")
+    with Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))) as shown:
+        got = np.asarray(shown.convert("L")).ravel().astype(int)
+    kept = pages._COLOURS
+    assert len(np.unique(got)) == kept
+    want = np.array(stripes)
+    assert (got == np.minimum(want, kept - 1)).all()
+
+
+def test_data_behind_a_figure():
+    known = ["data/change-kursk.csv", "data/measures.csv", "data/claims.csv"]
+    assert pages._behind("sector-map-kursk", known) == ["data/change-kursk.csv"]
+    assert pages._behind("advance-weeks", known) == ["data/measures.csv"]
+    assert pages._behind("claims", known) == ["data/claims.csv"]
+    assert pages._behind("claims", []) == []
+
+
+def test_an_archive_fills_a_page_and_empties_it_again(page):
+    made = pages.render(notebook(), page, {}).encode()
+    filled = pages.fill(made, {"dates": "<nav>before</nav>", "head": "<link rel=x>"})
+    assert filled != made
+    assert filled.count(b"<nav>before</nav>") == 1
+    assert pages.fill(filled, {"dates": "other"}).count(b"before") == 0
+    assert pages.fill(filled, {}) == made
+
+
+def test_text_from_data_cannot_fake_a_place_of_the_archive(page):
+    fake = "<!--archive:dates--> x <!--/archive-->"
+    made = pages.render(notebook(markdown=fake), replace(page, title=fake), {}).encode()
+    assert pages.fill(made, {"dates": "FILLED"}).count(b"FILLED") == 1

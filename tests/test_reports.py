@@ -1,7 +1,6 @@
 import json
 import re
 import shutil
-import subprocess
 from datetime import date
 from pathlib import Path
 
@@ -12,12 +11,14 @@ import pytest
 from bs4 import BeautifulSoup
 from click.testing import CliRunner
 
+from chromium import browser
 from helpers import reports, sources
 from helpers.cli import main
 from helpers.errors import ReportError, SnapshotError, WorkspaceError
 from helpers.provenance import tree_sha256
 from helpers.schema import parse_day
 from helpers.workspace import PROJECT, Workspace
+from webpages import VALID, html_faults
 
 DAYS = ("2024-12-08", "2025-01-01", "2025-01-07", "2025-01-08")
 RUNS = (
@@ -223,37 +224,79 @@ def test_a_report_from_deepstate(deepstate, tmp_path):
     assert "could not be assessed" in text
 
 
-# Chromium's own mark of a request that a page's resources make; its other requests are not ours.
-PAGE_REQUEST = re.compile(r'"traffic_annotation":101845102,"url":"(https?://[^"]*)"')
-
-
-def requests_of(page: Path, folder: Path) -> list[str]:
-    """What a page asks other hosts for, in headless Chromium at the width of a phone."""
-    chromium = shutil.which("chromium")
-    if not chromium:
-        pytest.skip("chromium is not installed")
-    flags = (
-        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
-        "--disable-background-networking --disable-component-update --window-size=390,844 "
-        f"--user-data-dir={folder / 'profile'} --log-net-log={folder / 'net.json'} "
-        f"--screenshot={folder / 'page.png'}"
-    )
-    command = [chromium, *flags.split(), page.as_uri()]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
-    assert (folder / "page.png").stat().st_size > 1_000
-    return PAGE_REQUEST.findall((folder / "net.json").read_text())
+@pytest.fixture(scope="module")
+def tab(tmp_path_factory):
+    with browser(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
 
 
 @pytest.mark.browser
-def test_chromium_asks_nobody_for_a_report(made, tmp_path):
-    assert requests_of(made / "index.html", tmp_path) == []
+@pytest.mark.parametrize("name", PAGES)
+def test_chromium_asks_nobody_for_a_page(tab, made, name):
+    tab.open((made / name).as_uri(), 390)
+    assert tab.requests == [(made / name).as_uri()]
+    assert tab.errors == []
 
 
 @pytest.mark.browser
-def test_a_request_to_another_host_would_be_seen(tmp_path):
+def test_a_request_to_another_host_would_be_seen(tab, tmp_path):
     page = tmp_path / "page.html"
     page.write_text('<p>Text</p><img src="http://127.0.0.1:9/x.png">')
-    assert requests_of(page, tmp_path) == ["http://127.0.0.1:9/x.png"]
+    tab.open(page.as_uri(), 390)
+    assert tab.requests == [page.as_uri(), "http://127.0.0.1:9/x.png"]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 768, 1280, 1600])
+def test_no_page_is_wider_than_the_window(tab, made, width):
+    for name in PAGES:
+        tab.open((made / name).as_uri(), width)
+        assert tab.run("document.documentElement.scrollWidth") == width, name
+        shown = tab.run("document.querySelector('figure img').currentSrc.length")
+        source = "source" if width <= 700 else "img"
+        key = "srcset" if width <= 700 else "src"
+        assert shown == tab.run(f"document.querySelector('figure {source}').{key}.length")
+
+
+@pytest.mark.browser
+def test_paper_cuts_no_figure(tab, made, tmp_path):
+    # Letter is the shorter of the two papers: 27.9 cm, less two margins of 1.6 cm.
+    room_px = (27.94 - 3.2) / 2.54 * 96
+    for name in PAGES:
+        tab.open((made / name).as_uri(), 700)
+        tab.call("Emulation.setEmulatedMedia", media="print")
+        heights = tab.run("[...document.querySelectorAll('figure')].map(f => f.offsetHeight)")
+        kept = tab.run(
+            "[...document.querySelectorAll('figure')].map(f => getComputedStyle(f).breakInside)"
+        )
+        tab.call("Emulation.setEmulatedMedia", media="")
+        assert heights
+        assert max(heights) < room_px, name
+        assert set(kept) == {"avoid"}
+    assert tab.pdf(tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_first_page_weighs_less_than_a_megabyte(made):
+    assert (made / "index.html").stat().st_size < 1_000_000
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_valid_html(made, name):
+    assert html_faults((made / name).read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("<!DOCTYPE html><html lang=en><title>T</title><p><b>x</p>", "unexpected"),
+        (VALID.format('<p id="a">x</p><p id="a">y</p>'), "id twice: a"),
+        (VALID.format("<h1>A</h1><h3>B</h3>"), "h3 after h1"),
+        (VALID.format('<a href="#b">B</a>'), "no place for #b"),
+        (VALID.format("<table><tr><th>x</th></tr></table>"), "th without scope"),
+    ],
+)
+def test_a_fault_of_html_is_seen(text, fault):
+    assert any(fault in found for found in html_faults(text))
 
 
 def test_a_report_is_made_again_as_the_maps_were_known(tmp_path):

@@ -12,7 +12,7 @@ DESCRIPTION = Path(__file__).parents[1] / "docs" / "rooms.md"
 # Rooms in the order of their storeys: a room may import rooms of lower storeys only.
 STOREYS = (
     {"errors"},
-    {"projection", "files", "workspace", "labels", "tables"},
+    {"projection", "files", "workspace", "labels", "tables", "crate"},
     {"schema", "sources", "style", "readers.names"},
     {
         "export",

@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -15,10 +15,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 from nbformat import NotebookNode
 
-from helpers import pages, provenance, publishers, reference, runner, snapshots
+from helpers import crate, findings, pages, provenance, publishers, reference, runner, snapshots
 from helpers.errors import ReportError, WorkspaceError
 from helpers.files import write_atomic
 from helpers.runner import Job
+from helpers.schema import parse_day
 from helpers.sources import Source
 from helpers.workspace import Workspace
 
@@ -238,30 +239,51 @@ def _write_pages(
     records = {
         name: json.loads((folder / "results" / f"{name}.json").read_text()) for name in notebooks
     }
-    pictures = pages.figures(folder / "figures")
-    downloads = sorted(
-        path.relative_to(folder).as_posix() for path in (folder / "data").glob("*.*")
-    )
+    downloads = _downloads(asked, folder)
+    pictures = pages.figures(folder / "figures", data=downloads)
     for name, notebook in notebooks.items():
         record = records[name]
         page = pages.Page(
             name=name,
             title=record["title"],
             description=f"{record['title']}. {asked.source.caveat}",
+            dateline=_dateline(record["parameters"]),
             caveat=asked.source.caveat,
             attribution=asked.source.attribution,
             licence=asked.source.licence,
+            positional_error=findings.metres(asked.source.positional_error_m),
             command=command(asked),
+            folder=folder_of(ws, asked).name,
             links=_links(ws, records, name),
             downloads=downloads if name == "briefing" else [d for d in downloads if name in d],
             notebook=f"notebooks/{name}.ipynb",
+            inputs=record["inputs"],
         )
         text = pages.render(notebook, page, pictures)
         write_atomic(folder / _page_file(name), text.encode())
     manifest = _manifest(asked, records)
     shutil.rmtree(folder / "results")
+    write_atomic(folder / crate.FILE, provenance.to_json(crate.metadata(folder, manifest)))
     manifest["files"] = provenance.tree_sha256(folder)
     write_atomic(folder / "manifest.json", provenance.to_json(manifest))
+
+
+def _dateline(parameters: Mapping[str, Any]) -> str:
+    """The days of a page in words; a series has a start and an end instead of two maps."""
+    if "report_date" in parameters:
+        after, before = (parse_day(parameters[name]) for name in ("report_date", "compare_to"))
+        return f"{findings.day(after)}, compared with {findings.day(before)}"
+    return f"{findings.day(parse_day(parameters['start']))} to " + findings.day(
+        parse_day(parameters["end"])
+    )
+
+
+def _downloads(asked: Request, folder: Path) -> list[str]:
+    """The data files that a page may offer: polygons only where the source lets them be shared."""
+    found = sorted(path.relative_to(folder).as_posix() for path in (folder / "data").glob("*.*"))
+    if asked.source.redistributable:
+        return found
+    return [path for path in found if not path.endswith(".geojson")]
 
 
 def _links(ws: Workspace, records: dict[str, Any], current: str) -> list[dict[str, Any]]:
