@@ -10,10 +10,13 @@ DATE ?= 2025-01-08
 ROOT ?= .
 SOURCE ?=
 COMPARE_TO ?=
-export SOURCE COMPARE_TO
+# make site BASE_URL=https://example.org/frontline/
+BASE_URL ?=
+PORT ?= 8000
+export SOURCE COMPARE_TO BASE_URL
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report test lab lint notebooks sample bench gallery lock clean
+.PHONY: help setup report site serve test lab lint notebooks sample bench gallery lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +36,12 @@ setup: $(STAMP) ## set up the environment in .venv
 report: $(STAMP) ## make the report of DATE (SOURCE=, COMPARE_TO=, ROOT= are optional)
 	@$(BIN)/frontline --root "$(ROOT)" report "$(DATE)" \
 	  $${SOURCE:+--source "$$SOURCE"} $${COMPARE_TO:+--compare-to "$$COMPARE_TO"}
+
+site: $(STAMP) ## build the archive of all reports in site/ (BASE_URL=, ROOT= are optional)
+	@$(BIN)/frontline --root "$(ROOT)" site $${BASE_URL:+--base-url "$$BASE_URL"}
+
+serve: site ## show the archive at http://127.0.0.1:8000 (PORT=)
+	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory "$(ROOT)/site" "$(PORT)"
 
 test: $(STAMP) ## pass the tests, the committed notebooks among them
 	@$(BIN)/python -m pytest -n 2

@@ -15,6 +15,7 @@ from chromium import browser
 from helpers import reports, sources
 from helpers.cli import main
 from helpers.errors import ReportError, SnapshotError, WorkspaceError
+from helpers.files import recover
 from helpers.provenance import tree_sha256
 from helpers.schema import parse_day
 from helpers.workspace import PROJECT, Workspace
@@ -166,10 +167,10 @@ def test_a_run_that_died_between_two_renames_is_mended(tmp_path):
     target, retired = tmp_path / "r", tmp_path / ".r.retired"
     retired.mkdir()
     (retired / "index.html").write_text("old")
-    reports._recover(target, retired)
+    recover(target, retired)
     assert (target / "index.html").read_text() == "old"
     retired.mkdir()
-    reports._recover(target, retired)
+    recover(target, retired)
     assert not retired.exists()
 
 

@@ -29,14 +29,14 @@ STOREYS = (
     {"readers.deepstate", "readers.isw", "readers.liveuamap", "readers.polygons"}
     | {"readers.reconstruction", "reconstruction", "measures", "settlements"}
     | {"store", "outputs", "provenance", "sheet", "charts", "calendars"},
-    {"publishers", "furniture", "pages"},
+    {"publishers", "furniture", "pages", "archive"},
     {"ingest", "maps", "runner"},
     {"snapshots"},
-    {"inspection"},
+    {"inspection", "webmap", "sitepages"},
     {"web", "endpoints"},
     {"arcgis", "raw"},
     {"fetch"},
-    {"plates", "reports"},
+    {"plates", "reports", "site"},
     {"animation", "daily"},
     {"cli"},
 )

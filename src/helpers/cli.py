@@ -74,6 +74,21 @@ def report(
 
 
 @main.command()
+@click.option("--out", type=click.Path(path_type=Path), help="Folder. Default: site.")
+@click.option("--base-url", default="", help="Where it will be published: https://...")
+@click.pass_obj
+def site(find: Callable[[], Workspace], out: Path | None, base_url: str) -> None:
+    """Build the archive of all reports, for any static host."""
+    from helpers import site as building
+
+    built = building.build(find(), out, base_url=base_url)
+    click.echo(f"{len(built.made)} files made, {built.kept} kept", err=True)
+    if not base_url:
+        click.echo("No sitemap.xml, and links in the feed are relative: no --base-url", err=True)
+    click.echo(built.folder / "index.html")
+
+
+@main.command()
 @click.argument("source", required=False)
 @click.pass_obj
 def ingest(find: Callable[[], Workspace], source: str | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -41,3 +42,31 @@ def sha256(path: Path) -> str:
     """SHA-256 of a file's content, as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def put_in_place(target: Path, building: Path, retired: Path) -> None:
+    """Replace a folder by one that was built beside it.
+
+    Parameters
+    ----------
+    target
+        The folder; need not exist.
+    building
+        Its complete successor, on the same disk.
+    retired
+        Where the old one stands for the moment between two renames. A run that dies in that moment
+        is mended by `recover`.
+    """
+    if target.exists():
+        target.rename(retired)
+    building.rename(target)
+    shutil.rmtree(retired, ignore_errors=True)
+
+
+def recover(target: Path, retired: Path) -> None:
+    """Bring back the old folder if a run died between the two renames of `put_in_place`."""
+    if retired.exists():
+        if target.exists():
+            shutil.rmtree(retired)
+        else:
+            retired.rename(target)

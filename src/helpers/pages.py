@@ -41,7 +41,8 @@ _BEHIND = (
 # report's bytes, and their hashes, do not depend on which other reports there are.
 _SLOTS = ("head", "dates")
 _SLOT = re.compile(
-    rb"<!--archive:(?P<name>" + "|".join(_SLOTS).encode() + rb")-->.*?<!--/archive-->", re.DOTALL
+    rb"<!--archive:(?P<name>" + "|".join(_SLOTS).encode() + rb")-->(?P<text>.*?)<!--/archive-->",
+    re.DOTALL,
 )
 
 
@@ -96,6 +97,12 @@ class _Headings(mistune.HTMLRenderer):
         slug = slugify(text)
         link = f'<a class="anchor" href="#{slug}" aria-label="Link to this section">#</a>'
         return f'<h{level} id="{slug}">{text}{link}</h{level}>\n'
+
+    def table_cell(self, text: str, *, align: str | None = None, head: bool = False) -> str:
+        cell = "th" if head else "td"
+        scope = ' scope="col"' if head else ""
+        number = ' class="number"' if align == "right" else ""
+        return f"<{cell}{scope}{number}>{text}</{cell}>\n"
 
 
 def slugify(text: str) -> str:
@@ -280,6 +287,11 @@ def fill(page: bytes, texts: Mapping[str, str]) -> bytes:
         lambda found: _slot(found["name"].decode(), texts.get(found["name"].decode(), "")).encode(),
         page,
     )
+
+
+def places(page: bytes) -> dict[str, str]:
+    """What stands in the places that a page keeps for an archive, by place."""
+    return {found["name"].decode(): found["text"].decode() for found in _SLOT.finditer(page)}
 
 
 def render(notebook: NotebookNode, page: Page, pictures: Mapping[str, Any]) -> str:

@@ -15,15 +15,24 @@ from typing import Any
 from filelock import FileLock, Timeout
 from nbformat import NotebookNode
 
-from helpers import crate, findings, pages, provenance, publishers, reference, runner, snapshots
+from helpers import (
+    archive,
+    crate,
+    findings,
+    pages,
+    provenance,
+    publishers,
+    reference,
+    runner,
+    snapshots,
+)
 from helpers.errors import ReportError, WorkspaceError
-from helpers.files import write_atomic
+from helpers.files import put_in_place, recover, write_atomic
 from helpers.runner import Job
 from helpers.schema import parse_day
 from helpers.sources import Source
 from helpers.workspace import Workspace
 
-MANIFEST_SCHEMA = "frontline-report/1"
 _LOCK_WAIT_S = 30
 Progress = Callable[[str, int, int], None]
 # How many months the series of a report reaches back.
@@ -179,7 +188,7 @@ def _make_locked(
 ) -> Path:
     building = ws.reports / f".{target.name}.building"
     retired = ws.reports / f".{target.name}.retired"
-    _recover(target, retired)
+    recover(target, retired)
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
     jobs = plan(ws, asked)
@@ -209,24 +218,8 @@ def _make_locked(
             + (f"{target} is as it was." if target.exists() else "no report was made.")
         ) from None
     _write_pages(ws, asked, building, notebooks)
-    _replace(target, building, retired)
+    put_in_place(target, building, retired)
     return target / "index.html"
-
-
-def _recover(target: Path, retired: Path) -> None:
-    """Bring back the old report if a run died between the two renames of `_replace`."""
-    if retired.exists():
-        if target.exists():
-            shutil.rmtree(retired)
-        else:
-            retired.rename(target)
-
-
-def _replace(target: Path, building: Path, retired: Path) -> None:
-    if target.exists():
-        target.rename(retired)
-    building.rename(target)
-    shutil.rmtree(retired, ignore_errors=True)
 
 
 def _page_file(name: str) -> str:
@@ -310,7 +303,7 @@ def command(asked: Request) -> str:
 def _manifest(asked: Request, records: dict[str, Any]) -> dict[str, Any]:
     inputs = {item["path"]: item for record in records.values() for item in record["inputs"]}
     return {
-        "schema": MANIFEST_SCHEMA,
+        "schema": archive.REPORT_SCHEMA,
         "title": records["briefing"]["title"],
         "day": asked.day.isoformat(),
         "compare_to": asked.compare_to.isoformat(),
