@@ -37,7 +37,7 @@ STOREYS = (
     {"arcgis", "raw"},
     {"fetch"},
     {"plates", "reports", "site"},
-    {"animation", "daily"},
+    {"animation", "daily", "verify"},
     {"cli"},
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -224,28 +224,3 @@ def open_report(folder: Path) -> Report:
     if not path.is_file():
         raise WorkspaceError(f"There is no report in {folder}: it has no manifest.json.")
     return _report(path)
-
-
-def damaged(report: Report, names: Sequence[str]) -> list[str]:
-    """Name the files of a report that are missing or not as its manifest says.
-
-    Parameters
-    ----------
-    report
-        The report.
-    names
-        Which of its files.
-
-    Returns
-    -------
-    list of str
-        Sentences, empty if all is well.
-    """
-    faults = []
-    for name in names:
-        path = report.path / name
-        if not path.is_file():
-            faults.append(f"{name}: missing")
-        elif hashlib.sha256(path.read_bytes()).hexdigest() != report.manifest["files"][name]:
-            faults.append(f"{name}: differs")
-    return faults

@@ -89,6 +89,29 @@ def site(find: Callable[[], Workspace], out: Path | None, base_url: str) -> None
 
 
 @main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--rerun", is_flag=True, help="Make the report again, too, and compare.")
+@click.option("--jobs", default=2, show_default=True, help="Notebooks run at the same time.")
+@click.pass_obj
+def verify(find: Callable[[], Workspace], folder: Path, jobs: int, *, rerun: bool) -> None:
+    """Compare a report with its hashes: frontline verify reports/2025-01-08."""
+    from helpers import verify as verifying
+
+    ws = find()
+    verdicts = [verifying.files(ws, folder)]
+    if rerun and not verdicts[0].faults:
+        verdicts.append(verifying.rerun(ws, folder, lanes=jobs))
+    faults = [fault for verdict in verdicts for fault in verdict.faults]
+    for verdict, what in zip(verdicts, ("compared", "made again and compared"), strict=False):
+        click.echo(f"{verdict.checked} files {what}, {len(verdict.faults)} faults")
+        for line in (*verdict.faults, *verdict.notes):
+            click.echo(f"  {line}")
+    click.echo(f"SHA-256 of the manifest: {verdicts[0].digest}")
+    if faults:
+        sys.exit(1)
+
+
+@main.command()
 @click.argument("source", required=False)
 @click.pass_obj
 def ingest(find: Callable[[], Workspace], source: str | None) -> None:
