@@ -867,7 +867,7 @@ class Work:
             days=lambda: snapshots.days(ws, "deepstate"),
             has_report=lambda day: day in self.reports,
             report=self.report,
-            site=lambda: None,
+            site=lambda: Path("site/index.html"),
         )
 
     def report(self, day):

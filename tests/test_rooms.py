@@ -12,8 +12,8 @@ DESCRIPTION = Path(__file__).parents[1] / "docs" / "rooms.md"
 # Rooms in the order of their storeys: a room may import rooms of lower storeys only.
 STOREYS = (
     {"errors"},
-    {"projection", "files", "workspace", "labels", "tables", "crate"},
-    {"schema", "sources", "style", "readers.names"},
+    {"projection", "files", "workspace", "labels", "tables", "crate", "forkserver"},
+    {"schema", "sources", "style", "readers.names", "kernels"},
     {
         "export",
         "gate",
@@ -49,8 +49,8 @@ DRAWING = {"style", "sheet", "furniture", "labels", "maps", "charts", "calendars
     "figures",
 }
 DATA = {"snapshots", "store", "ingest", "publishers"}
-# Only these ask another machine.
-ASKING = {"web", "basemap"}
+# Only these ask another machine; the fork server talks to its own children.
+ASKING = {"web", "basemap", "forkserver"}
 SOCKETS = {"requests", "httpx", "urllib3", "socket", "http", "aiohttp", "contextily"}
 
 

@@ -2,9 +2,12 @@
 
 import re
 from collections import Counter
+from importlib.resources import files
 
 import html5lib
 from bs4 import BeautifulSoup
+
+from chromium import Browser
 
 VALID = "<!DOCTYPE html><html lang=en><head><title>T</title></head><body>{}</body></html>"
 
@@ -25,3 +28,15 @@ def html_faults(text: str) -> list[str]:
     faults += [f"no place for #{name}" for name in sorted(targets - set(ids))]
     faults += ["th without scope" for head in page.find_all("th") if not head.has_attr("scope")]
     return faults
+
+
+def axe_faults(tab: Browser) -> list[str]:
+    """Serious and critical faults that axe-core finds on the page that is open."""
+    tab.run((files("axe_core_python") / "axe.min.js").read_text())
+    found = tab.run("axe.run(document, {resultTypes: ['violations']}).then(r => r.violations)")
+    return [
+        f"{fault['id']}: {node['html'][:120]}"
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+    ]

@@ -347,8 +347,9 @@ def _asked(source: str, *, since: str, until: str, way: str = "", again: bool = 
 @click.option("--since", default="", metavar="DATE", help="Default: two weeks before --until.")
 @click.option("--until", default="", metavar="DATE", help="Default: today.")
 @click.option("--way", default="", help="One of the source's ways. Default: its first.")
+@click.option("--base-url", default="", help="Where the site will be.")
 @click.pass_obj
-def daily(find: Callable[[], Workspace], /, source: str, **options: Any) -> None:
+def daily(find: Callable[[], Workspace], /, source: str, base_url: str, **options: Any) -> None:
     """Fetch, read, check, report and publish, for a timer to run every day.
 
     Exit status: 0 a report was made, 4 nothing new, 3 the newest day is quarantined, 1 something
@@ -358,6 +359,7 @@ def daily(find: Callable[[], Workspace], /, source: str, **options: Any) -> None
     from helpers import fetch as fetching
     from helpers import ingest as reading
     from helpers import reports, snapshots, web
+    from helpers import site as building
 
     ws = find()
 
@@ -371,7 +373,7 @@ def daily(find: Callable[[], Workspace], /, source: str, **options: Any) -> None
         days=lambda: snapshots.days(ws, source),
         has_report=lambda day: (reports.folder_of(ws, request(day)) / "index.html").is_file(),
         report=lambda day: reports.make(ws, request(day)),
-        site=lambda: None,
+        site=lambda: building.build(ws, base_url=base_url).folder / "index.html",
     )
     sys.exit(work.attempt(steps, click.echo))
 

@@ -42,7 +42,7 @@ class Steps:
     days: Callable[[], Collection[date]]
     has_report: Callable[[date], bool]
     report: Callable[[date], Path]
-    site: Callable[[], Path | None]
+    site: Callable[[], Path]
 
 
 def run(steps: Steps, say: Callable[[str], None]) -> int:
@@ -82,8 +82,7 @@ def run(steps: Steps, say: Callable[[str], None]) -> int:
     made = newest is not None and (bool(came) or not steps.has_report(newest))
     if newest and made:
         say(f"report: {steps.report(newest)}")
-        page = steps.site()
-        say(f"site: {page}" if page else "site: not made")
+        say(f"site: {steps.site()}")
     if fetched.failed or unread:
         return FAILED
     if held_back:

@@ -16,7 +16,7 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from helpers import changes, findings, reference, settlements, snapshots, sources
+from helpers import changes, findings, publishers, reference, settlements, snapshots, sources
 from helpers.reference import Sector
 from helpers.schema import INVERTED_TIERS, Snapshot
 from helpers.workspace import Workspace
@@ -35,7 +35,7 @@ _NAMED_RANK = 2
 
 def window(ws: Workspace, source: str, end: date) -> list[Snapshot]:
     """Load the days of a map: `WINDOW_DAYS` calendar days up to one, as far as there are maps."""
-    if source not in snapshots.present(ws):
+    if source not in publishers.present(ws):
         return []
     snapshots.ensure(ws, source)
     start = end - timedelta(days=WINDOW_DAYS - 1)
@@ -72,7 +72,7 @@ def script(sector: Sector, days: Sequence[Snapshot], name: str) -> bytes:
     """
     source = sources.get(days[0].source)
     store = _Rings()
-    border = reference.border()
+    border = reference.outer_edges()
     ground, changed, words = [], [], []
     for day in days:
         change = changes.in_sector(sector, days[0], day, source=source, border=border)

@@ -1,0 +1,102 @@
+"""Jupyter kernels that are forked from a process which has imported what the notebooks import.
+
+A forked kernel is a process of its own, as fresh as an ordinary one, without the seconds of
+imports. A kernel command other than this interpreter's ipykernel, an environment that the server
+cannot give, and a platform that cannot fork get the ordinary kernel: the result is the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.connect import KernelConnectionInfo
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+
+from helpers.forkserver import Child, ForkError, ForkServer
+
+# How long to wait for a kernel that was asked to end before looking again the ordinary way.
+_POLITE_S = 1
+# What a forked child can be given; anything else that is for `subprocess.Popen` it cannot.
+_GIVEN = {"env", "cwd", "kernel_id", "extra_arguments"}
+
+
+class ForkProvisioner(LocalProvisioner):
+    """Starts a kernel by asking a fork server, or the ordinary way where that cannot be."""
+
+    server: ForkServer | None = None
+    process: Any = None
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        """Start the kernel and return its connection."""
+        child = await self._fork(cmd, kwargs)
+        if child is None:
+            return await super().launch_kernel(cmd, **kwargs)
+        self.process = child
+        self.pid = self.pgid = child.pid
+        self.cwd = kwargs.get("cwd") or Path.cwd()
+        return self.connection_info
+
+    async def _fork(self, cmd: list[str], kwargs: Mapping[str, Any]) -> Child | None:
+        environment = {**kwargs.get("env", {}), "JPY_PARENT_PID": str(os.getpid())}
+        ours = cmd[:3] == [sys.executable, "-m", "ipykernel_launcher"] and set(kwargs) <= _GIVEN
+        if not (ours and self.server and self.server.suits(environment)):
+            return None
+        try:
+            return await self.server.fork(
+                cmd[2:],
+                environment=environment,
+                folder=str(kwargs.get("cwd") or Path.cwd()),
+                streams=(1, 2),
+            )
+        except ForkError as error:
+            if self.server.give_up():
+                warnings.warn(f"{error} Notebooks run in ordinary kernels.", stacklevel=2)
+            return None
+
+    async def wait(self) -> int | None:
+        """Wait for the end of the kernel, and return its exit status."""
+        if not isinstance(self.process, Child):
+            return await super().wait()
+        status = await self.process.ended()
+        self.process = None
+        return status
+
+    async def shutdown_requested(self, restart: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
+        """Be told at once when the kernel has ended: the manager only looks every 0.1 s."""
+        if isinstance(self.process, Child):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.process.ended(), _POLITE_S)
+
+
+def manager_class(server: ForkServer | None) -> type[AsyncKernelManager]:
+    """Make the class of kernel managers that nbclient and papermill take.
+
+    Parameters
+    ----------
+    server
+        Asked for kernels; None gives ordinary ones.
+
+    Returns
+    -------
+    type
+        For ``kernel_manager_class``. A kernel specification that names a provisioner keeps it.
+    """
+    if server is None:
+        return AsyncKernelManager
+
+    class ForkedKernelManager(AsyncKernelManager):
+        def __init__(self, **traits: Any) -> None:
+            super().__init__(**traits)
+            if self.kernel_spec and "kernel_provisioner" not in self.kernel_spec.metadata:
+                self.provisioner = ForkProvisioner(parent=self, kernel_spec=self.kernel_spec)
+                self.provisioner.server = server
+
+    return ForkedKernelManager
