@@ -16,6 +16,7 @@ import time
 import zipfile
 from datetime import UTC, date, datetime
 from hashlib import sha256
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest

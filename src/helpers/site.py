@@ -254,7 +254,7 @@ def _live_maps(
     for key, sector in mapped.items():
         name = webmap.key(sector, days)
         old = tree.old / _map_file(key)
-        if old.is_file() and old.open("rb").readline() == f"// {name}\n".encode():
+        if old.is_file() and _first_line(old) == f"// {name}\n".encode():
             tree.keep(_map_file(key))
         else:
             tree.put(_map_file(key), webmap.script(sector, days, name))
@@ -263,6 +263,11 @@ def _live_maps(
         tree.put(f"assets/{path.name}", path.read_bytes())
     tree.put("assets/leaflet-LICENSE.txt", (_VENDOR / "leaflet" / "LICENSE").read_bytes())
     return {key: _map_file(key) for key in mapped}
+
+
+def _first_line(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.readline()
 
 
 def _map_file(sector: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import calendar
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -434,6 +435,9 @@ def sector(site: Site, key: str) -> str:
     )
 
 
+_DOCUMENT = re.compile(r"\[[^\]]+\]\(([\w-]+\.md)(?:#[\w-]+)?\)")
+
+
 def method(site: Site) -> str:
     """Make the page of the method, from ``docs/method.md``."""
     packaged = _PACKAGE / "docs" / "method.md"
@@ -446,7 +450,9 @@ def method(site: Site) -> str:
         "Method",
         "What the words mean, how each number is made, and how far off it may be.",
     )
-    return _page(site, "text.html.j2", about, text=Markup(pages.markdown_page(path.read_text())))
+    # The other pages of the documentation are in the repository, not in the archive.
+    text = _DOCUMENT.sub(r"`docs/\1`", path.read_text(encoding="utf-8"))
+    return _page(site, "text.html.j2", about, text=Markup(pages.markdown_page(text)))
 
 
 def sources_page(site: Site) -> str:
