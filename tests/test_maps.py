@@ -282,12 +282,12 @@ def test_no_data(theme):
 SAMPLE = Path(__file__).parents[1] / "data" / "raw" / "reconstruction"
 
 
-def sample_change(key):
-    """The change of a shipped sector in the embedded sample, 8 December to 8 January."""
+def sample_change(key, days=("2024-12-08", "2025-01-08")):
+    """The change of a shipped sector between two days of the embedded sample."""
     sector = reference.sector(key)
     tier = sector.measure
     two = []
-    for day in ("2024-12-08", "2025-01-08"):
+    for day in days:
         layers = {m.layer: m.geometry for m in reconstruction.read(SAMPLE / f"{day}.geojson")}
         two.append(Snapshot("reconstruction", date.fromisoformat(day), layers, (tier,)))
     return changes.in_sector(sector, *two, source=sources.get("reconstruction"), tier=tier)
@@ -310,6 +310,20 @@ def test_the_shipped_sectors_on_the_shipped_base(key):
         assert len(names) >= 10
         assert texts(figure, "number")
         assert texts(figure, "pointer")
+
+
+@pytest.mark.parametrize(
+    ("key", "days"),
+    [("kursk", ("2024-09-18", "2024-09-19")), ("kurakhove", ("2024-12-17", "2025-01-17"))],
+)
+def test_grounds_that_touch_in_a_line_are_drawn(key, days):
+    base = BaseLayers(
+        reference.border(), reference.ukraine(), reference.countries(), reference.oblasts()
+    )
+    for theme in THEMES.values():
+        places = Places(reference.settlements().head(0), frozenset())
+        figure = draw(sample_change(key, days), theme, base=base, places=places)
+        check_layout(figure, theme)
 
 
 # Numbers ---------------------------------------------------------------------------------------

@@ -122,8 +122,14 @@ class Faces:
     line_then: BaseGeometry
 
 
-def _snap(geometry: BaseGeometry) -> BaseGeometry:
-    return shapely.set_precision(geometry, _GRID_M)
+def _snap(ground: BaseGeometry) -> BaseGeometry:
+    return _areas(shapely.set_precision(ground, _GRID_M))
+
+
+def _areas(geometry: BaseGeometry) -> BaseGeometry:
+    """Without the points and lines in which two grounds on a grid may touch."""
+    parts = shapely.get_parts(geometry)
+    return shapely.multipolygons(parts[shapely.get_dimensions(parts) == 2])
 
 
 def _cells(lines: list[BaseGeometry]) -> GeometryArray:
@@ -208,7 +214,7 @@ def _up_to_border(
     ground: BaseGeometry, abroad: BaseGeometry, border: BaseGeometry, error: float
 ) -> BaseGeometry:
     """Ground beyond the border, with the narrow strips between the two."""
-    beyond = shapely.intersection(ground, abroad)
+    beyond = _areas(shapely.intersection(ground, abroad))
     gap = shapely.difference(abroad, beyond)
     # Both drawings may be off, so a strip may be as wide as one and a half errors.
     wide = gap.buffer(-0.75 * error).buffer(0.76 * error)
@@ -358,8 +364,8 @@ def _cut_at_necks(piece: Spread, view: View) -> list[Spread]:
     rest = _snap(piece.ground)
     shares = []
     for core in cores:
-        grown = shapely.intersection(rest, core.buffer(1.02 * neck), grid_size=_GRID_M)
-        rest = shapely.difference(rest, grown, grid_size=_GRID_M)
+        grown = _areas(shapely.intersection(rest, core.buffer(1.02 * neck), grid_size=_GRID_M))
+        rest = _areas(shapely.difference(rest, grown, grid_size=_GRID_M))
         shares.append([grown])
     # What no core grows into, necks and spurs, goes to the nearest.
     for part in shapely.get_parts(rest):
