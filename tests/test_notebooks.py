@@ -57,6 +57,21 @@ def test_a_figure_is_followed_by_words_that_nbval_compares(notebook):
                 assert len(output.data["text/plain"]) > 60
 
 
+def written(text):
+    """The names of data files in a cell."""
+    return re.findall(r'ws\.output / "data" / f?"([^"]+)"', text)
+
+
+def test_no_two_notebooks_write_the_same_file():
+    found = {}
+    for path in NOTEBOOKS:
+        cells = code(nbformat.read(path, as_version=4))
+        for name in {name for cell in cells for name in written(cell.source)}:
+            assert name not in found, f"{found[name]} and {path.stem} write {name}"
+            found[name] = path.stem
+    assert len(found) > 5
+
+
 def test_cells_only_tell_the_story(notebook):
     for cell in code(notebook):
         tree = ast.parse(cell.source)
