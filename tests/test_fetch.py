@@ -24,12 +24,24 @@ import yaml
 from click.testing import CliRunner
 
 import publisher
-from helpers import arcgis, daily, endpoints, fetch, ingest, publishers, raw, snapshots, web
+from helpers import (
+    arcgis,
+    daily,
+    endpoints,
+    fetch,
+    ingest,
+    plans,
+    publishers,
+    raw,
+    snapshots,
+    web,
+)
 from helpers.cli import main
 from helpers.errors import FetchError, ParameterError, WorkspaceError
 from helpers.web import AbsentError, Client, Policy
 from helpers.workspace import PROJECT, Workspace
 from publisher import LASTING, PASSING, POLICY, PlayedLayer, Publisher, between, collection, feature
+from test_plans import pretend
 
 TODAY = datetime(2025, 1, 9, 12, tzinfo=UTC)
 D = date.fromisoformat
@@ -925,8 +937,7 @@ def test_the_daily_command_tells_nothing_new_from_failed(ws, played):
     path = ws.raw / "deepstate" / endpoints.OWN_FILE
     path.write_text("pause_s = 0.0\n" + path.read_text())
     run(ws)
-    (ws.reports / "2025-01-08").mkdir(parents=True)
-    (ws.reports / "2025-01-08" / "index.html").write_text("made before")
+    pretend(ws, plans.request(ws, D("2025-01-08"), source_id="deepstate"))
     words = ("daily", "--source", "deepstate", "--since", "2025-01-07")
     done = command(ws, *words)
     assert done.exit_code == daily.NOTHING_NEW, done.output

@@ -1,18 +1,19 @@
 import json
 import re
 import shutil
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import geopandas as gpd
 import nbformat
 import pandas as pd
 import pytest
+import time_machine
 from bs4 import BeautifulSoup
 from click.testing import CliRunner
 
 from chromium import browser
-from helpers import reports, sources
+from helpers import plans, reports, sources
 from helpers.cli import main
 from helpers.errors import ReportError, SnapshotError, WorkspaceError
 from helpers.files import recover
@@ -118,12 +119,37 @@ def test_change_polygons_open_elsewhere_and_add_up(made):
     )
 
 
-def test_a_second_report_has_the_same_bytes(made):
-    ws = Workspace.at(made.parents[1])
-    before = tree_sha256(made)
-    asked = reports.request(ws, date(2025, 1, 8), compare_to="2024-12-08")
-    reports.make(ws, asked, lanes=1)
-    assert tree_sha256(made) == before
+def test_elsewhere_on_another_day_without_forks_one_at_a_time_the_bytes_are_the_same(
+    made, tmp_path, monkeypatch
+):
+    ws = sample(tmp_path / "a longer name")
+    # Python reads this file whenever it starts: the kernels' clocks are wrong, too.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import time_machine\ntime_machine.travel('2031-02-03 04:05', tick=True).start()\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    asked = plans.request(ws, date(2025, 1, 8), compare_to="2024-12-08")
+    with time_machine.travel("2031-02-03 04:05", tick=True):
+        assert datetime.now(tz=UTC).year == 2031
+        index = reports.make(ws, asked, lanes=1, server=None)
+    assert tree_sha256(index.parent) == tree_sha256(made)
+
+
+def test_what_is_there_is_not_made_again(made):
+    before = {path: path.stat().st_mtime_ns for path in made.rglob("*")}
+    words = ("--root", made.parents[1], "report", "2025-01-08", "--compare-to", "2024-12-08")
+    done = run(*words)
+    assert done.output.strip() == str(made / "index.html")
+    assert {path: path.stat().st_mtime_ns for path in made.rglob("*")} == before
+    done = run(*words, "--dry-run")
+    assert done.output.strip().endswith("index.html: nothing has changed")
+    done = run(*words, "--dry-run", "--force")
+    lines = done.output.strip().splitlines()
+    assert lines[0].endswith("index.html: asked for")
+    assert lines[1].startswith("  05-briefing.ipynb (report_date 2025-01-08, compare_to 2024-12-08")
+    assert len(lines) == 1 + len(RUNS)
+    assert {path: path.stat().st_mtime_ns for path in made.rglob("*")} == before
 
 
 def test_a_failing_notebook_is_named_kept_and_leaves_the_earlier_report(tmp_path):
@@ -179,7 +205,7 @@ def test_two_runs_of_one_report_do_not_mix(tmp_path, monkeypatch):
 
     monkeypatch.setattr(reports, "_LOCK_WAIT_S", 0.1)
     ws = sample(tmp_path)
-    asked = reports.request(ws, parse_day("2025-01-08"))
+    asked = plans.request(ws, parse_day("2025-01-08"))
     ws.reports.mkdir()
     with (
         FileLock(ws.reports / ".2025-01-08.lock"),
@@ -192,11 +218,11 @@ def test_other_sources_get_a_folder_of_their_own(tmp_path):
     ws = sample(tmp_path)
     (ws.raw / "deepstate").mkdir()
     (ws.raw / "deepstate" / "deepstatemap_data_20250109.geojson").write_text("{}")
-    asked = reports.request(ws, parse_day("2025-01-08"))
-    assert reports.folder_of(ws, asked).name == "2025-01-08"
-    other = reports.Request(asked.day, asked.compare_to, sources.get("deepstate"))
-    assert reports.folder_of(ws, other).name == "2025-01-08-deepstate"
-    assert next(job.name for job in reports.plan(ws, asked)) == "briefing"
+    asked = plans.request(ws, parse_day("2025-01-08"))
+    assert plans.folder_of(ws, asked).name == "2025-01-08"
+    other = plans.Request(asked.day, asked.compare_to, sources.get("deepstate"))
+    assert plans.folder_of(ws, other).name == "2025-01-08-deepstate"
+    assert next(job.name for job in plans.plan(ws, asked)) == "briefing"
 
 
 def test_a_report_error_is_a_value_error():
@@ -302,9 +328,9 @@ def test_a_fault_of_html_is_seen(text, fault):
 
 def test_a_report_is_made_again_as_the_maps_were_known(tmp_path):
     ws = sample(tmp_path).known_by(parse_day("2025-01-31"))
-    asked = reports.request(ws, parse_day("2025-01-08"))
-    assert reports.folder_of(ws, asked).name == "2025-01-08-as-of-2025-01-31"
-    assert reports.command(asked).endswith("--as-of 2025-01-31")
-    assert {job.parameters.get("as_of") for job in reports.plan(ws, asked)} == {"2025-01-31"}
+    asked = plans.request(ws, parse_day("2025-01-08"))
+    assert plans.folder_of(ws, asked).name == "2025-01-08-as-of-2025-01-31"
+    assert plans.command(asked).endswith("--as-of 2025-01-31")
+    assert {job.parameters.get("as_of") for job in plans.plan(ws, asked)} == {"2025-01-31"}
     with pytest.raises(SnapshotError, match="as of 2025-01-07"):
-        reports.request(ws.known_by(parse_day("2025-01-07")), parse_day("2025-01-08"))
+        plans.request(ws.known_by(parse_day("2025-01-07")), parse_day("2025-01-08"))

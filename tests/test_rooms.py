@@ -12,7 +12,7 @@ DESCRIPTION = Path(__file__).parents[1] / "docs" / "rooms.md"
 # Rooms in the order of their storeys: a room may import rooms of lower storeys only.
 STOREYS = (
     {"errors"},
-    {"projection", "files", "workspace", "labels", "tables", "crate", "forkserver"},
+    {"projection", "files", "workspace", "labels", "tables", "crate", "forkserver", "jobs"},
     {"schema", "sources", "style", "readers.names", "kernels"},
     {
         "export",
@@ -32,12 +32,12 @@ STOREYS = (
     {"publishers", "furniture", "pages", "archive"},
     {"ingest", "maps", "runner"},
     {"snapshots"},
-    {"inspection", "webmap", "sitepages"},
+    {"inspection", "webmap", "sitepages", "plans"},
     {"web", "endpoints"},
     {"arcgis", "raw"},
     {"fetch"},
     {"plates", "reports", "site"},
-    {"animation", "daily", "verify"},
+    {"animation", "daily", "verify", "backfill", "tasks", "cluster"},
     {"cli"},
 )
 
@@ -50,8 +50,10 @@ DRAWING = {"style", "sheet", "furniture", "labels", "maps", "charts", "calendars
 }
 DATA = {"snapshots", "store", "ingest", "publishers"}
 # Only these ask another machine; the fork server talks to its own children.
-ASKING = {"web", "basemap", "forkserver"}
-SOCKETS = {"requests", "httpx", "urllib3", "socket", "http", "aiohttp", "contextily"}
+ASKING = {"web", "basemap", "forkserver", "cluster"}
+SOCKETS = {"requests", "httpx", "urllib3", "socket", "http", "aiohttp", "contextily"} | {
+    "distributed"
+}
 
 
 def storey(room: str) -> int:

@@ -3,7 +3,7 @@ import pytest
 
 from helpers import runner
 from helpers.errors import ParameterError, ReportError
-from helpers.runner import Job
+from helpers.jobs import Job
 
 PARAMETERS = 'sector = "toretsk"  # a sector\ncount = 3  # how many\n'
 

@@ -154,7 +154,7 @@ def _gif(pictures: Sequence[Image.Image]) -> bytes:
 
 def _png(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", compress_level=9)
+    picture.save(buffer, "PNG", compress_level=6)
     return buffer.getvalue()
 
 

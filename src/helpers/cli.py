@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,10 @@ import click
 from helpers import __version__
 from helpers.errors import FrontlineError, ParameterError
 from helpers.workspace import PROJECT, Workspace
+
+# jsonschema would load it to check addresses of the IRI kind, of which no notebook has one. Its
+# grammar takes longer to build than everything else that a command imports.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -44,33 +50,164 @@ def main(ctx: click.Context, root: Path | None) -> None:
     ctx.obj = find
 
 
+_JOBS = click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=lambda: os.cpu_count() or 1,
+    help="Notebooks run at the same time. Default: the cores.",
+)
+
+
+_SCHEDULER = click.option(
+    "--scheduler",
+    default="",
+    metavar="ADDRESS",
+    help="Work on the workers of a Dask scheduler, tcp://HOST:8786. Default: this machine.",
+)
+
+
+@contextmanager
+def _cells(what: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar that shows the notebook, the cells done and the time left."""
+    from tqdm import tqdm
+
+    with tqdm(total=None, unit="cell", desc=what, disable=None, leave=False) as bar:
+
+        def advance(name: str, done: int, count: int) -> None:
+            bar.total = count
+            bar.set_postfix_str(name, refresh=False)
+            bar.update(max(done - bar.n, 0))
+
+        yield advance
+
+
 @main.command()
 @click.argument("day", metavar="DATE")
 @click.option("--source", default="", help="Source id. Default: the workspace's own.")
 @click.option("--compare-to", default="", metavar="DATE", help="Default: a month before.")
 @click.option("--as-of", default="", metavar="DATE", help="As the maps were known on that day.")
-@click.option("--jobs", default=2, show_default=True, help="Notebooks run at the same time.")
+@click.option("--force", is_flag=True, help="Make it even if nothing has changed.")
+@click.option("--dry-run", is_flag=True, help="Say what would be made, and why; make nothing.")
+@_JOBS
+@_SCHEDULER
 @click.pass_obj
-def report(
-    find: Callable[[], Workspace], /, day: str, source: str, compare_to: str, as_of: str, jobs: int
-) -> None:
-    """Make the report of one assessed day: frontline report 2025-01-08."""
-    from tqdm import tqdm
+def report(find: Callable[[], Workspace], /, day: str, **options: Any) -> None:
+    """Make the report of one assessed day, unless it is there and nothing has changed.
 
-    from helpers import reports
+    frontline report 2025-01-08 --compare-to 2024-12-08
+    """
+    from helpers import plans
     from helpers.schema import optional_day, parse_day
 
-    ws = find().known_by(optional_day(as_of, "--as-of"))
-    asked = reports.request(ws, parse_day(day), source_id=source, compare_to=compare_to)
-    with tqdm(total=None, unit="notebook", desc="Report", disable=None, leave=False) as bar:
+    ws = find().known_by(optional_day(options["as_of"], "--as-of"))
+    asked = plans.request(
+        ws, parse_day(day), source_id=options["source"], compare_to=options["compare_to"]
+    )
+    index = plans.folder_of(ws, asked) / "index.html"
+    why = ["asked for"] if options["force"] else plans.stale(ws, asked)
+    if options["dry_run"]:
+        click.echo(f"{index}: {'; '.join(why) or 'nothing has changed'}")
+        for job in plans.plan(ws, asked) if why else ():
+            values = ", ".join(f"{name} {value}" for name, value in job.parameters.items())
+            click.echo(f"  {job.notebook.name} ({values})")
+        return
+    if why and options["scheduler"]:
+        from helpers import cluster, tasks
 
-        def advance(name: str, done: int, count: int) -> None:
-            bar.total = count
-            bar.set_postfix_str(name)
-            bar.update(done - bar.n)
-
-        index = reports.make(ws, asked, lanes=jobs, progress=advance)
+        with cluster.connected(options["scheduler"], ws) as found:
+            found.pool.submit(tasks.make_report, ws, asked, options["jobs"]).result()
+    elif why:
+        _make_report(ws, asked, options["jobs"])
     click.echo(index)
+
+
+@main.command()
+@click.argument("start", metavar="START")
+@click.argument("end", metavar="END")
+@click.option("--every", default="1d", show_default=True, help="Days (7d) or weeks (1w).")
+@click.option("--source", default="", help="Source id. Default: the workspace's own.")
+@click.option("--force", is_flag=True, help="Make all, even if nothing has changed.")
+@click.option("--dry-run", is_flag=True, help="Say what would be made, and why; make nothing.")
+@_JOBS
+@_SCHEDULER
+@click.pass_obj
+def backfill(
+    find: Callable[[], Workspace], /, start: str, end: str, every: str, **options: Any
+) -> None:
+    """Make the reports of many days; run again, it makes only what is missing or has changed.
+
+    frontline backfill 2024-08-01 2025-01-31 --every 7d
+
+    Exit status: 0, or 1 if a date failed; the others are made.
+    """
+    from helpers import backfill as filling
+    from helpers.schema import parse_day
+
+    ws = find()
+    days = filling.dates(parse_day(start, "START"), parse_day(end, "END"), _step_days(every))
+    wanted, settled = filling.prepare(ws, days, options["source"], force=options["force"])
+    if options["dry_run"]:
+        outcomes = [filling.Outcome(asked.day, "stale", why) for asked, why in wanted]
+        for outcome in outcomes:
+            click.echo(f"{outcome.day}: {outcome.told}")
+    else:
+        outcomes = list(_filled(ws, wanted, **options)) if wanted else []
+    for line in filling.summary([*settled, *outcomes]):
+        click.echo(line)
+    if any(outcome.result == "failed" for outcome in (*settled, *outcomes)):
+        sys.exit(1)
+
+
+def _step_days(every: str) -> int:
+    """Days in "7d" or "2w"."""
+    number, unit = every[:-1], every[-1:]
+    if not number.isdigit() or unit not in ("d", "w"):
+        raise ParameterError(f"--every {every!r} is no step. Give days or weeks: 7d, 1w.")
+    return int(number) * (7 if unit == "w" else 1)
+
+
+def _filled(ws: Workspace, wanted: Any, jobs: int, scheduler: str, **_: Any) -> Iterator[Any]:
+    """Outcomes as they come, made here or on a cluster."""
+    from functools import partial
+
+    from tqdm import tqdm
+
+    from helpers import backfill as filling
+
+    with _pool(ws, jobs, scheduler) as (make, pool):
+        found = filling.run(wanted, partial(make, ws), pool)
+        yield from tqdm(found, total=len(wanted), unit="report", disable=None, leave=False)
+
+
+@contextmanager
+def _pool(ws: Workspace, jobs: int, scheduler: str) -> Iterator[tuple[Callable[..., Any], Any]]:
+    """What makes reports, and where."""
+    if scheduler:
+        from helpers import cluster, tasks
+
+        with cluster.connected(scheduler, ws) as found:
+            yield tasks.make_report, found.pool
+        return
+    from concurrent.futures import ThreadPoolExecutor
+    from functools import partial
+
+    from helpers import forkserver
+
+    with forkserver.started(os.environ) as server, ThreadPoolExecutor(jobs) as pool:
+        from helpers import reports
+
+        yield partial(reports.make, lanes=1, server=server), pool
+
+
+def _make_report(ws: Workspace, asked: Any, jobs: int) -> None:
+    from helpers import forkserver
+
+    # It imports what notebooks import while this process imports what runs them.
+    with forkserver.started(os.environ) as server:
+        from helpers import reports
+
+        with _cells("Report") as progress:
+            reports.make(ws, asked, lanes=jobs, server=server, progress=progress)
 
 
 @main.command()
@@ -113,21 +250,30 @@ def verify(find: Callable[[], Workspace], folder: Path, jobs: int, *, rerun: boo
 
 @main.command()
 @click.argument("source", required=False)
+@_SCHEDULER
 @click.pass_obj
-def ingest(find: Callable[[], Workspace], source: str | None) -> None:
+def ingest(find: Callable[[], Workspace], source: str | None, scheduler: str) -> None:
     """Read what is new in data/raw, and only that."""
+    from contextlib import ExitStack
+
     from tqdm import tqdm
 
     from helpers import ingest as reading
 
-    with tqdm(total=None, unit="file", disable=None, leave=False) as bar:
+    ws, pool = find(), None
+    with ExitStack() as stack:
+        if scheduler:
+            from helpers import cluster
+
+            pool = stack.enter_context(cluster.connected(scheduler, ws)).pool
+        bar = stack.enter_context(tqdm(total=None, unit="file", disable=None, leave=False))
 
         def advance(name: str, done: int, count: int) -> None:
             bar.total = count
             bar.set_description(name)
             bar.update(done - bar.n)
 
-        results = reading.run(find(), source, progress=advance)
+        results = reading.run(ws, source, progress=advance, pool=pool)
     failed = 0
     for result in results:
         click.echo(
@@ -203,29 +349,32 @@ def export(find: Callable[[], Workspace], source: str, start: str, end: str, out
 @click.option("--end", required=True, metavar="DATE", help="Last assessed day.")
 @click.option("--tier", default="", help="Default: the sector's own.")
 @click.option("--out", type=click.Path(path_type=Path), help="CSV file. Default: the terminal.")
+@_SCHEDULER
 @click.pass_obj
 def measures(
     find: Callable[[], Workspace], /, sector_keys: tuple[str, ...], **options: Any
 ) -> None:
     """Measure sectors day by day: area, gains, losses, as CSV."""
-    from helpers import measures as measuring
-    from helpers import outputs, publishers, reference, snapshots
+    from helpers import outputs, publishers, snapshots, tasks
     from helpers.schema import parse_day
 
     ws = find()
-    source = publishers.source(ws, options["source"])
-    start, end = parse_day(options["start"], "--start"), parse_day(options["end"], "--end")
-    sectors = [reference.sector(key, ws.sectors_file) for key in sector_keys if key != "all"]
-    snapshots.ensure(ws, source.id)
-    table = measuring.daily(
-        snapshots.window(ws, source.id, start, end, lead_in=True),
-        sectors,
-        source=source,
-        tier=options["tier"],
-        border=reference.outer_edges(),
-        whole="all" in sector_keys,
-    )
-    table = table[table["day"] >= str(start)]
+    source = publishers.source(ws, options["source"]).id
+    days = parse_day(options["start"], "--start"), parse_day(options["end"], "--end")
+    snapshots.ensure(ws, source)
+    if options["scheduler"]:
+        import pandas as pd
+
+        from helpers import cluster
+
+        with cluster.connected(options["scheduler"], ws) as found:
+            asked = [
+                found.pool.submit(tasks.measure, ws, source, days, [key], options["tier"])
+                for key in sorted(sector_keys, key="all".__eq__)
+            ]
+            table = pd.concat([one.result() for one in asked], ignore_index=True)
+    else:
+        table = tasks.measure(ws, source, days, sector_keys, options["tier"])
     if options["out"]:
         click.echo(outputs.write_table(table, options["out"]))
     else:
@@ -358,21 +507,26 @@ def daily(find: Callable[[], Workspace], /, source: str, base_url: str, **option
     from helpers import daily as work
     from helpers import fetch as fetching
     from helpers import ingest as reading
-    from helpers import reports, snapshots, web
+    from helpers import plans, snapshots, web
     from helpers import site as building
 
     ws = find()
 
-    def request(day: date) -> reports.Request:
-        return reports.request(ws, day, source_id=source)
+    def request(day: date) -> plans.Request:
+        return plans.request(ws, day, source_id=source)
+
+    def report(day: date) -> Path:
+        asked = request(day)
+        _make_report(ws, asked, os.cpu_count() or 1)
+        return plans.folder_of(ws, asked) / "index.html"
 
     steps = work.Steps(
         fetch=lambda: fetching.run(ws, _asked(source, **options)),
         ingest=lambda: reading.run(ws, source)[0].failed,
         quarantined=lambda: snapshots.quarantined(ws, source, date(2014, 1, 1), web.now().date()),
         days=lambda: snapshots.days(ws, source),
-        has_report=lambda day: (reports.folder_of(ws, request(day)) / "index.html").is_file(),
-        report=lambda day: reports.make(ws, request(day)),
+        has_report=lambda day: not plans.stale(ws, request(day)),
+        report=report,
         site=lambda: building.build(ws, base_url=base_url).folder / "index.html",
     )
     sys.exit(work.attempt(steps, click.echo))

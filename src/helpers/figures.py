@@ -207,7 +207,8 @@ def image(rgb: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint8] | None = No
 def _png(figure: Figure) -> tuple[bytes, tuple[int, int]]:
     picture = image(pixels(figure))
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", compress_level=9)
+    # Level 9 is 6 % smaller, at seven times the cost.
+    picture.save(buffer, "PNG", compress_level=6)
     return buffer.getvalue(), picture.size
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import partial
 from itertools import groupby, pairwise
 from operator import itemgetter
 from pathlib import Path
@@ -63,7 +64,11 @@ def _silent(name: str, done: int, count: int) -> None:
 
 
 def run(
-    ws: Workspace, source_id: str | None = None, *, progress: Progress = _silent
+    ws: Workspace,
+    source_id: str | None = None,
+    *,
+    progress: Progress = _silent,
+    pool: Executor | None = None,
 ) -> list[Ingested]:
     """Read the files that are new or changed, forget those that are gone, and judge the days.
 
@@ -75,6 +80,8 @@ def run(
         One source; None takes every source with files.
     progress
         Called with the source, the files read and the files to be read.
+    pool
+        Reads files, on other machines perhaps; None reads them in threads of this process.
 
     Returns
     -------
@@ -92,7 +99,9 @@ def run(
     """
     if source_id is None:
         publishers.default(ws)  # raises if there is nothing
-        return [_ingest(ws, publishers.get(ws, key), progress) for key in publishers.present(ws)]
+        return [
+            _ingest(ws, publishers.get(ws, key), progress, pool) for key in publishers.present(ws)
+        ]
     publisher = publishers.get(ws, source_id)
     source = publisher.source
     if not publishers.files(ws, source):
@@ -100,15 +109,17 @@ def run(
             f"There are no files of {source.id} ({source.pattern}) in {ws.raw / source.id}. "
             "Put the publisher's files there and run again."
         )
-    return [_ingest(ws, publisher, progress)]
+    return [_ingest(ws, publisher, progress, pool)]
 
 
-def _ingest(ws: Workspace, publisher: Publisher, progress: Progress) -> Ingested:
+def _ingest(
+    ws: Workspace, publisher: Publisher, progress: Progress, pool: Executor | None
+) -> Ingested:
     store = Store(ws.processed / publisher.source.id)
     try:
         store.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(store.folder / ".lock", timeout=_LOCK_WAIT_S):
-            return _ingest_locked(ws, publisher, store, progress)
+            return _ingest_locked(ws, publisher, store, progress, pool)
     except Timeout:
         raise WorkspaceError(
             f"Another run has been reading {publisher.source.id} for more than {_LOCK_WAIT_S} s "
@@ -122,17 +133,22 @@ def _ingest(ws: Workspace, publisher: Publisher, progress: Progress) -> Ingested
 
 
 def _ingest_locked(
-    ws: Workspace, publisher: Publisher, store: Store, progress: Progress
+    ws: Workspace,
+    publisher: Publisher,
+    store: Store,
+    progress: Progress,
+    pool: Executor | None,
 ) -> Ingested:
     for orphan in store.folder.rglob(".*.tmp"):  # of a run that was killed; this one has the lock
         orphan.unlink()
     source = publisher.source
     paths = {p.relative_to(ws.root).as_posix(): p for p in publishers.files(ws, source)}
     files = store.files()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
         # Threads share out large files; with small ones they only wait for each other.
         sizes = [path.stat().st_size for path in paths.values()]
-        shared = pool.map if sum(sizes) > _LARGE_BYTES * len(sizes) else map
+        shared = threads.map if sum(sizes) > _LARGE_BYTES * len(sizes) else map
+        reading = pool.map if pool else shared
         hashes = dict(zip(paths, shared(_digest, paths.values()), strict=True))
         same = files[files["sha256"] == files["path"].map(hashes)]
         fresh = sorted(set(paths) - set(same["path"]))
@@ -142,7 +158,7 @@ def _ingest_locked(
         for done in range(0, len(fresh), _BATCH):
             progress(source.id, done, len(fresh))
             batch = fresh[done : done + _BATCH]
-            read = shared(lambda name: _read(publisher, name, paths[name]), batch)
+            read = reading(partial(_read, publisher), batch, [paths[name] for name in batch])
             new = {
                 name: _File(hashes[name], paths[name].stat().st_size, *result)
                 for name, result in zip(batch, read, strict=True)

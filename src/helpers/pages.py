@@ -6,8 +6,10 @@ import base64
 import html
 import io
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,6 +22,7 @@ from nbconvert.exporters import HTMLExporter
 from nbformat import NotebookNode
 from PIL import Image
 
+_KINDS = ("wide", "phone")
 _TEMPLATES = Path(__file__).parent / "templates"
 _TABLE_TAGS = {"table", "caption", "thead", "tbody", "tr", "th", "td", "div", "span"}
 _TABLE_ATTRIBUTES = {"*": ["class", "scope", "colspan", "rowspan"]}
@@ -183,16 +186,22 @@ def figures(folder: Path, *, data: Iterable[str] = ()) -> dict[str, dict[str, An
     """
     known = tuple(data)
     found = {}
-    for path in sorted(folder.glob("*.json")):
+    records = sorted(folder.glob("*.json"))
+    pictures = [folder / f"{path.stem}-{kind}.png" for path in records for kind in _KINDS]
+    with ThreadPoolExecutor(
+        os.cpu_count()
+    ) as pool:  # Pillow encodes outside the interpreter's lock
+        uris = dict(zip(pictures, pool.map(_data_uri, pictures), strict=True))
+    for path in records:
         record = json.loads(path.read_text())
         name = path.stem
         renditions = {
             kind: {
-                "uri": _data_uri(folder / f"{name}-{kind}.png"),
+                "uri": uris[folder / f"{name}-{kind}.png"],
                 "width": record["renditions"][kind]["width"],
                 "height": record["renditions"][kind]["height"],
             }
-            for kind in ("wide", "phone")
+            for kind in _KINDS
         }
         files = [
             {"href": f"figures/{name}-wide.png", "text": "PNG"},

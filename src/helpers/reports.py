@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -21,120 +18,18 @@ from helpers import (
     findings,
     pages,
     provenance,
-    publishers,
     reference,
     runner,
-    snapshots,
 )
 from helpers.errors import ReportError, WorkspaceError
 from helpers.files import put_in_place, recover, write_atomic
-from helpers.runner import Job
+from helpers.forkserver import ForkServer
+from helpers.plans import Request, command, folder_of, made_from, plan
 from helpers.schema import parse_day
-from helpers.sources import Source
 from helpers.workspace import Workspace
 
 _LOCK_WAIT_S = 30
 Progress = Callable[[str, int, int], None]
-# How many months the series of a report reaches back.
-_SERIES_MONTHS = 5
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a report is asked for.
-
-    Attributes
-    ----------
-    day, compare_to
-        The two assessed days.
-    source
-        The publisher.
-    as_of
-        Only what was known by the end of this day; None for everything.
-    """
-
-    day: date
-    compare_to: date
-    source: Source
-    as_of: date | None = None
-
-
-def request(ws: Workspace, day: date, *, source_id: str = "", compare_to: str = "") -> Request:
-    """Check what is asked for against the snapshots there are, before anything starts.
-
-    Parameters
-    ----------
-    ws
-        The workspace; new raw files are read first. Seen as of an earlier day, so is the report.
-    day
-        The assessed day.
-    source_id
-        The source; empty takes the workspace's own default.
-    compare_to
-        The earlier day; empty takes a month before, or the last snapshot before that.
-
-    Returns
-    -------
-    Request
-        With days that have a snapshot.
-
-    Raises
-    ------
-    ParameterError, SnapshotError, WorkspaceError
-        If the source, a day or the data are not there.
-    """
-    source = publishers.source(ws, source_id or publishers.default(ws))
-    snapshots.ensure(ws, source.id)
-    snapshots.load(ws, source.id, day)
-    return Request(day, snapshots.baseline(ws, source.id, day, compare_to), source, ws.as_of)
-
-
-def plan(ws: Workspace, asked: Request) -> list[Job]:
-    """List the notebooks of a report with their parameters; the briefing is the first."""
-    days = {"report_date": asked.day.isoformat(), "compare_to": asked.compare_to.isoformat()}
-    source = {"source": asked.source.id}
-    if asked.as_of:
-        source["as_of"] = asked.as_of.isoformat()
-    told = [snapshots.load(ws, asked.source.id, day).tiers for day in (asked.compare_to, asked.day)]
-    covered = [
-        sector
-        for sector in reference.sectors(ws.sectors_file).values()
-        if all(asked.source.tier_for(sector.measure) in tiers for tiers in told)
-    ]
-    month = asked.day.year * 12 + asked.day.month - 1 - _SERIES_MONTHS
-    start = min(date(month // 12, month % 12 + 1, 1), asked.compare_to)
-    first = snapshots.days(ws, asked.source.id)[0]
-    series = {
-        "sectors": ", ".join(sector.key for sector in covered),
-        "start": max(start, first).isoformat(),
-        "end": asked.day.isoformat(),
-    }
-    folder = ws.notebooks
-    return [
-        Job(folder / "05-briefing.ipynb", "briefing", days | source),
-        *(
-            Job(
-                folder / "01-sector-map.ipynb",
-                f"sector-map-{sector.key}",
-                {"sector": sector.key} | days | source,
-            )
-            for sector in covered
-        ),
-        Job(folder / "02-advance-series.ipynb", "advance-series", series | source),
-    ]
-
-
-def folder_of(ws: Workspace, asked: Request) -> Path:
-    """Where a report goes: ``reports/<day>``, with the source's id if it is not the default one.
-
-    A report as of an earlier day has that day in its name too.
-    """
-    name = asked.day.isoformat()
-    if asked.source.id != publishers.default(ws):
-        name += f"-{asked.source.id}"
-    if asked.as_of:
-        name += f"-as-of-{asked.as_of}"
-    return ws.reports / name
 
 
 def make(
@@ -142,6 +37,7 @@ def make(
     asked: Request,
     *,
     lanes: int = 2,
+    server: ForkServer | None = None,
     progress: Progress = lambda _name, _done, _all: None,
 ) -> Path:
     """Make the report and put it in place.
@@ -154,8 +50,10 @@ def make(
         A checked request.
     lanes
         How many notebooks run at the same time.
+    server
+        Forks the kernels; None starts ordinary ones.
     progress
-        Called with the finished notebook's name, how many are done, and how many there are.
+        Called after each code cell, from any thread: name of the run, cells done, cells in all.
 
     Returns
     -------
@@ -175,7 +73,7 @@ def make(
     lock = ws.reports / f".{target.name}.lock"
     try:
         with FileLock(lock, timeout=_LOCK_WAIT_S):
-            return _make_locked(ws, asked, target, lanes, progress)
+            return _make_locked(ws, asked, target, lanes=lanes, server=server, progress=progress)
     except Timeout:
         raise WorkspaceError(
             f"Another run has been making {target} for more than {_LOCK_WAIT_S} s "
@@ -183,31 +81,17 @@ def make(
         ) from None
 
 
-def _make_locked(
-    ws: Workspace, asked: Request, target: Path, lanes: int, progress: Progress
-) -> Path:
+def _make_locked(ws: Workspace, asked: Request, target: Path, **options: Any) -> Path:
     building = ws.reports / f".{target.name}.building"
     retired = ws.reports / f".{target.name}.retired"
     recover(target, retired)
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
     jobs = plan(ws, asked)
-    finished: list[str] = []
-
-    def done(job: Job) -> None:
-        finished.append(job.name)
-        progress(job.name, len(finished), len(jobs))
-
-    environment = os.environ | {
-        "FRONTLINE_ROOT": str(ws.root),
-        "FRONTLINE_OUTPUT": str(building),
-        "MPLBACKEND": "agg",
-        "PYTHONHASHSEED": "0",
-    }
+    source = made_from(ws, asked, jobs)
+    environment = os.environ | {"FRONTLINE_ROOT": str(ws.root), "FRONTLINE_OUTPUT": str(building)}
     try:
-        notebooks = runner.run_all(
-            jobs, building / "notebooks", environment, lanes=lanes, done=done
-        )
+        notebooks = runner.run_all(jobs, building / "notebooks", environment, **options)
     except ReportError as failure:
         kept = ws.reports / "failed" / target.name
         shutil.rmtree(kept, ignore_errors=True)
@@ -217,7 +101,7 @@ def _make_locked(
             f"{failure}\nThe notebooks are kept in {kept / 'notebooks'} for inspection; "
             + (f"{target} is as it was." if target.exists() else "no report was made.")
         ) from None
-    _write_pages(ws, asked, building, notebooks)
+    _write_pages(ws, asked, building, notebooks, source)
     put_in_place(target, building, retired)
     return target / "index.html"
 
@@ -227,7 +111,11 @@ def _page_file(name: str) -> str:
 
 
 def _write_pages(
-    ws: Workspace, asked: Request, folder: Path, notebooks: dict[str, NotebookNode]
+    ws: Workspace,
+    asked: Request,
+    folder: Path,
+    notebooks: dict[str, NotebookNode],
+    source: dict[str, str],
 ) -> None:
     records = {
         name: json.loads((folder / "results" / f"{name}.json").read_text()) for name in notebooks
@@ -254,7 +142,7 @@ def _write_pages(
         )
         text = pages.render(notebook, page, pictures)
         write_atomic(folder / _page_file(name), text.encode())
-    manifest = _manifest(asked, records)
+    manifest = _manifest(asked, records) | {"made_from": source}
     shutil.rmtree(folder / "results")
     write_atomic(folder / crate.FILE, provenance.to_json(crate.metadata(folder, manifest)))
     manifest["files"] = provenance.tree_sha256(folder)
@@ -291,13 +179,6 @@ def _links(ws: Workspace, records: dict[str, Any], current: str) -> list[dict[st
         {"href": _page_file(name), "text": text(name), "current": name == current}
         for name in records
     ]
-
-
-def command(asked: Request) -> str:
-    """The command that makes this report again."""
-    words = ["frontline", "report", asked.day.isoformat(), "--source", asked.source.id]
-    words += ["--compare-to", asked.compare_to.isoformat()]
-    return shlex.join([*words, *(["--as-of", asked.as_of.isoformat()] if asked.as_of else [])])
 
 
 def _manifest(asked: Request, records: dict[str, Any]) -> dict[str, Any]:

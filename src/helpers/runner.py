@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import itertools
 import os
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,43 +22,44 @@ from papermill.exceptions import PapermillExecutionError
 from papermill.execute import execute_notebook
 from papermill.inspection import inspect_notebook
 
+from helpers import forkserver, kernels
 from helpers.errors import ParameterError, ReportError
 from helpers.files import write_atomic
+from helpers.forkserver import ForkServer
+from helpers.jobs import Job
 
 _ENGINE = "frontline"
 _TYPES = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict}
+Progress = Callable[[str, int, int], None]
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
-@dataclass(frozen=True)
-class Job:
-    """One notebook to run.
-
-    Attributes
-    ----------
-    notebook
-        The notebook's path.
-    name
-        Name of the run: the executed notebook is ``<name>.ipynb``.
-    parameters
-        Values for its parameters; the others keep their defaults.
-    """
-
-    notebook: Path
-    name: str
-    parameters: Mapping[str, Any]
-
-
 class _Engine(NBClientEngine):  # type: ignore[misc]  # papermill has no types
-    """papermill's own engine, with the kernel's environment and no clock in the result."""
+    """papermill's own engine, with forked kernels and no clock in the result."""
 
     @classmethod
     def execute_managed_notebook(
-        cls, nb_man: Any, kernel_name: str, *, environment: dict[str, str], **kwargs: Any
+        cls,
+        nb_man: Any,
+        kernel_name: str,
+        *,
+        environment: dict[str, str],
+        server: ForkServer | None,
+        cell_done: Callable[[], None],
+        **kwargs: Any,
     ) -> NotebookNode:
+        complete = nb_man.cell_complete
+
+        def counted(cell: NotebookNode, *args: Any, **options: Any) -> None:
+            complete(cell, *args, **options)
+            if cell.cell_type == "code":
+                cell_done()
+
+        nb_man.cell_complete = counted
         client = PapermillNotebookClient(
             nb_man,
             kernel_name=kernel_name,
+            kernel_manager_class=kernels.manager_class(server),
             startup_timeout=kwargs.get("start_timeout", 60),
             timeout=kwargs.get("execution_timeout"),
             record_timing=False,
@@ -106,7 +107,14 @@ def check(job: Job) -> None:
         raise ParameterError(f"{job.notebook.name}: " + "; ".join(faults) + ".")
 
 
-def run(job: Job, folder: Path, environment: Mapping[str, str]) -> NotebookNode:
+def run(
+    job: Job,
+    folder: Path,
+    environment: Mapping[str, str],
+    *,
+    server: ForkServer | None = None,
+    cell_done: Callable[[], None] = lambda: None,
+) -> NotebookNode:
     """Run one notebook and write the executed copy.
 
     Parameters
@@ -117,6 +125,10 @@ def run(job: Job, folder: Path, environment: Mapping[str, str]) -> NotebookNode:
         Where ``<name>.ipynb`` goes; it is written when the run fails, too, for inspection.
     environment
         Environment variables of the kernel.
+    server
+        Forks the kernel; None starts an ordinary one.
+    cell_done
+        Called after each code cell.
 
     Returns
     -------
@@ -139,7 +151,9 @@ def run(job: Job, folder: Path, environment: Mapping[str, str]) -> NotebookNode:
             progress_bar=False,
             request_save_on_cell_execute=False,
             kernel_name="python3",
-            environment=dict(environment),
+            environment={**environment, **forkserver.ENVIRONMENT},
+            server=server,
+            cell_done=cell_done,
         )
     except PapermillExecutionError as failure:
         cause = _ANSI.sub("", f"{failure.ename}: {failure.evalue}")
@@ -188,14 +202,16 @@ def clean(notebook: NotebookNode) -> None:
             cell["id"] = f"cell-{number}"
 
 
-def _run_in_lane(job: Job, folder: Path, environment: Mapping[str, str]) -> NotebookNode:
+def _run_in_lane(
+    job: Job, folder: Path, environment: Mapping[str, str], **options: Any
+) -> NotebookNode:
     """Run a job in a thread with an event loop of its own, and close that loop.
 
     jupyter_core makes a loop for each thread and leaves it open.
     """
     loop = ensure_event_loop()
     try:
-        return run(job, folder, environment)
+        return run(job, folder, environment, **options)
     finally:
         loop.close()
         asyncio.set_event_loop(None)
@@ -223,14 +239,24 @@ def refresh(folder: Path, root: Path) -> list[Path]:
     """
     paths = sorted(folder.glob("[0-9][0-9]-*.ipynb"))
     jobs = [Job(path, path.stem, {}) for path in paths]
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, forkserver.started(os.environ) as server:
         environment = os.environ | {"FRONTLINE_ROOT": str(root), "FRONTLINE_OUTPUT": scratch}
-        executed = run_all(jobs, Path(scratch) / "notebooks", environment)
+        executed = run_all(jobs, Path(scratch) / "notebooks", environment, server=server)
     for path in paths:
         notebook = executed[path.stem]
         notebook.metadata.pop("papermill", None)
         write_atomic(path, nbformat.writes(notebook).encode() + b"\n")
     return paths
+
+
+def cells(jobs: Sequence[Job]) -> int:
+    """How many code cells the notebooks of some jobs have, that of the parameters twice."""
+    count = 0
+    for job in jobs:
+        notebook = nbformat.read(job.notebook, as_version=4)
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        count += len(code) + bool(job.parameters)
+    return count
 
 
 def run_all(
@@ -239,7 +265,8 @@ def run_all(
     environment: Mapping[str, str],
     *,
     lanes: int = 2,
-    done: Callable[[Job], None] = lambda _job: None,
+    server: ForkServer | None = None,
+    progress: Progress = lambda _name, _done, _all: None,
 ) -> dict[str, NotebookNode]:
     """Check all jobs, then run them, several at a time.
 
@@ -253,8 +280,11 @@ def run_all(
         Environment variables of the kernels.
     lanes
         How many run at the same time.
-    done
-        Called after each finished job, in this thread.
+    server
+        Forks the kernels; None starts ordinary ones.
+    progress
+        Called after each code cell, from any thread, with the name of the run, the cells done and
+        the cells there are.
 
     Returns
     -------
@@ -270,16 +300,26 @@ def run_all(
     """
     for job in jobs:
         check(job)
+    count, finished = cells(jobs), itertools.count(1)
     results: dict[str, NotebookNode] = {}
     failures: list[str] = []
     with ThreadPoolExecutor(max_workers=max(1, lanes)) as pool:
-        futures = {pool.submit(_run_in_lane, job, folder, environment): job for job in jobs}
+        futures = {}
+        # The longest first, so that no lane is left alone with it at the end.
+        for job in sorted(jobs, key=lambda job: -cells([job])):
+
+            def cell_done(name: str = job.name) -> None:
+                progress(name, next(finished), count)
+
+            future = pool.submit(
+                _run_in_lane, job, folder, environment, server=server, cell_done=cell_done
+            )
+            futures[future] = job
         for future in as_completed(futures):
             try:
                 results[futures[future].name] = future.result()
             except ReportError as failure:
                 failures.append(str(failure))
-            done(futures[future])
     if failures:
         raise ReportError("\n".join(sorted(failures)))
     return {job.name: results[job.name] for job in jobs}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import hashlib
 from collections.abc import Hashable, Sequence
 from datetime import date, timedelta
 from itertools import groupby, pairwise
@@ -183,6 +184,32 @@ def _origin(row: tuple[object, ...]) -> str:
 def days(ws: Workspace, source_id: str) -> list[date]:
     """Assessed days that have a map, sorted."""
     return [d.date() for d in sorted(set(_days_table(ws, source_id)["day"]))]
+
+
+def fingerprint(ws: Workspace, source_id: str, until: date) -> str:
+    """SHA-256 of all that can be known of a source's days up to one, the held-back ones included.
+
+    Parameters
+    ----------
+    ws
+        The workspace.
+    source_id
+        The source.
+    until
+        The last day that counts.
+
+    Returns
+    -------
+    str
+        The same as long as maps, files, notes and verdicts of these days are the same.
+    """
+    lines = []
+    for table in _all_days(ws, source_id):
+        known = table[table["day"] <= pd.Timestamp(until)]
+        columns = [name for name in ("layer", "map_id", "path", "note") if name in known]
+        columns += [name for name in ("status", "reasons", "notes") if name in known]
+        lines += known[["day", *columns]].astype(str).agg("\t".join, axis=1).tolist()
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def load(ws: Workspace, source_id: str, day: date) -> Snapshot:

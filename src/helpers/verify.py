@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from helpers import archive, pages, reports
+from helpers import archive, pages, plans, reports
 from helpers.archive import Report
 from helpers.workspace import Workspace
 
@@ -125,7 +125,7 @@ def rerun(ws: Workspace, folder: Path, *, lanes: int = 2) -> Verdict:
     report = archive.open_report(folder)
     with tempfile.TemporaryDirectory() as scratch:
         elsewhere = _beside(ws, Path(scratch))
-        asked = reports.request(
+        asked = plans.request(
             elsewhere, report.day, source_id=report.source, compare_to=str(report.compare_to)
         )
         again = archive.open_report(reports.make(elsewhere, asked, lanes=lanes).parent)
