@@ -1,0 +1,141 @@
+"""Making reports: ours against papermill and nbconvert one after another, in the same run.
+
+    python benchmarks/bench_notebooks.py [--dates 12] [--plain-dates 1]
+
+The plain way is what anybody would type: for each notebook of a date `papermill` with its
+parameters, then `jupyter nbconvert --to html`. Ours is `frontline report` (cold: a new process that
+has to import everything) and `frontline backfill`. All run the same notebooks on the embedded
+sample, already read. Ours writes the manifest, the pages' own style and the hashes, too.
+
+Printed are ratios of wall time, CPU time and peak memory (all processes of a run together), a date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import date, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+from helpers import plans, snapshots
+from helpers.workspace import PROJECT, Workspace
+
+BIN = Path(sys.executable).parent
+SOURCE = "reconstruction"
+LAST = date(2025, 1, 18)  # the sample has the twelve days before it, too
+
+
+class Cost(NamedTuple):
+    """What a piece of work took: seconds and bytes."""
+
+    wall: float
+    cpu: float
+    memory: float
+
+    def over(self, other: Cost) -> str:
+        """How many times as much as another."""
+        wall, cpu, memory = (mine / theirs for mine, theirs in zip(self, other, strict=True))
+        return f"{wall:.1f}x wall time, {cpu:.1f}x CPU time, {memory:.1f}x peak memory"
+
+
+def measured(commands: Sequence[Sequence[str]], environment: dict[str, str]) -> Cost:
+    """Run commands one after another; fail if one fails."""
+    before, start = os.times(), time.monotonic()
+    peak = 0
+    for command in commands:
+        running = subprocess.Popen(
+            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        watched = threading.Event()
+        highest: list[int] = [0]
+        watcher = threading.Thread(target=watch, args=(running.pid, watched, highest))
+        watcher.start()
+        _, errors = running.communicate()
+        watched.set()
+        watcher.join()
+        if running.returncode:
+            raise SystemExit(f"{' '.join(command)} failed:\n{errors.decode()}")
+        peak = max(peak, *highest)
+    after = os.times()
+    cpu = after.children_user + after.children_system
+    return Cost(time.monotonic() - start, cpu - before.children_user - before.children_system, peak)
+
+
+def watch(pid: int, done: threading.Event, highest: list[int]) -> None:
+    """Keep the largest memory of a process and its children; shared pages count once."""
+    while not done.wait(0.1):
+        with suppress(psutil.Error):
+            process = psutil.Process(pid)
+            used = 0
+            for one in (process, *process.children(recursive=True)):
+                with suppress(psutil.Error):
+                    used += one.memory_full_info().pss
+            highest[0] = max(highest[0], used)
+
+
+def workspace(root: Path) -> Workspace:
+    """The embedded sample, read."""
+    (root / "data" / "raw").mkdir(parents=True)
+    shutil.copytree(PROJECT / "data" / "raw" / SOURCE, root / "data" / "raw" / SOURCE)
+    ws = Workspace.at(root)
+    snapshots.ensure(ws, SOURCE)
+    return ws
+
+
+def plain(ws: Workspace, day: date, out: Path) -> list[list[str]]:
+    """Papermill and nbconvert for each notebook."""
+    commands = []
+    for job in plans.plan(ws, plans.request(ws, day)):
+        executed = out / f"{job.name}.ipynb"
+        given = [word for item in job.parameters.items() for word in ("-r", *map(str, item))]
+        commands.append([str(BIN / "papermill"), str(job.notebook), str(executed), *given])
+        commands.append([str(BIN / "jupyter"), "nbconvert", "--to", "html", str(executed)])
+    return commands
+
+
+def main() -> None:
+    """Compare one date and a backfill."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dates", type=int, default=12, help="of the backfill")
+    parser.add_argument("--plain-dates", type=int, default=1, help="made the plain way")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        ws = workspace(Path(scratch) / "workspace")
+        environment = os.environ | {"FRONTLINE_ROOT": str(ws.root)}
+        frontline = [str(BIN / "frontline"), "--root", str(ws.root)]
+
+        def per_date(cost: Cost, count: int) -> Cost:
+            return Cost(cost.wall / count, cost.cpu / count, cost.memory)
+
+        drafts = Path(scratch) / "drafts"
+        drafts.mkdir()
+        chosen = [LAST - timedelta(days=n) for n in range(asked.plain_dates)]
+        commands = [command for day in chosen for command in plain(ws, day, drafts)]
+        usual = per_date(
+            measured(commands, environment | {"FRONTLINE_OUTPUT": str(drafts)}), len(chosen)
+        )
+        count = len(commands) // len(chosen) // 2
+        print(f"{count} notebooks a date, {os.cpu_count()} cores, {len(chosen)} made the plain way")
+        one = measured([[*frontline, "report", str(LAST)]], environment)
+        print(f"one date, cold:  the plain way takes {usual.over(one)}")
+        again = measured([[*frontline, "report", str(LAST)]], environment)
+        print(f"one date, there already: {usual.over(again)}")
+        first = str(LAST - timedelta(days=asked.dates - 1))
+        words = [*frontline, "backfill", first, str(LAST), "--force"]
+        fill = per_date(measured([words], environment), asked.dates)
+        print(f"one of {asked.dates} dates in a backfill: {usual.over(fill)}")
+
+
+if __name__ == "__main__":
+    main()
