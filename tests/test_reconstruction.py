@@ -296,7 +296,7 @@ def test_kursk_ground_is_on_the_russian_side(facts, sample):
 
 @pytest.mark.slow
 def test_the_sample_can_be_made_again(sample, tmp_path):
-    paths = rec.write(FACTS, CLAIMS, tmp_path, FRAMES)
+    paths = rec.write(rec.read_facts(FACTS, CLAIMS), tmp_path, FRAMES)
     assert [p.stem for p in paths] == [d.isoformat() for d in DAYS]
     for path, committed in zip(paths, sample, strict=True):
         made = {found.layer: area_km2(found.geometry) for found in reader.read(path)}

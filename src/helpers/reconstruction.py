@@ -7,8 +7,8 @@ project: ``data/raw/reconstruction/README.md`` states the limits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Protocol, cast
@@ -36,11 +36,17 @@ Grounds = list[shapely.MultiPolygon]
 Filled = tuple[list[FloatArray], list[IndexArray]]
 
 FIRST_DAY, LAST_DAY = date(2024, 8, 1), date(2025, 1, 31)
+# The days of the second reading, `at_latest`: every week, and those of the week before 8 January.
+LATE_DAYS = frozenset(
+    {date(2024, 10, 2) + timedelta(days=7 * n) for n in range(18)}
+    | {date(2025, 1, n) for n in range(1, 9)}
+)
 
 _SALIENT = "kursk"
 _INCURSION = np.datetime64("2024-08-06")
 # Where a fact says "before 2024-06": any day so early that the first map has it settled.
 _LONG_AGO = "2024-05-01"
+_LONG_AFTER = "2026-01-01"
 
 _STEP_M = 250.0
 # Ground reaches beyond a sector's frame, so that the frame's edge is never an edge of the ground.
@@ -139,6 +145,25 @@ def read_facts(facts_dir: Path, claims_csv: Path) -> Facts:
         ukraine=geojson.merge(geojson.load(paths[1]).geometry),
         published=pd.read_csv(paths[2], parse_dates=["date"]),
     )
+
+
+def at_latest(facts: Facts) -> Facts:
+    """Read the facts with every change as late as any compared map gives it.
+
+    Parameters
+    ----------
+    facts
+        The facts.
+
+    Returns
+    -------
+    Facts
+        With ``date_last`` as ``date_best``, and ``date_best`` as ``date_first``: what is still
+        advance on its maps is control on those of the best dates.
+    """
+    events = facts.events
+    last = events["date_last"].replace("after 2025-06", _LONG_AFTER)
+    return replace(facts, events=events.assign(date_first=events["date_best"], date_best=last))
 
 
 # --- the field ------------------------------------------------------------------------------------
@@ -749,17 +774,21 @@ def _canonical(geometry: BaseGeometry) -> BaseGeometry:
     return shapely.transform(ordered, lambda xy: np.round(xy, 5))
 
 
-def write(facts_dir: Path, claims_csv: Path, out_dir: Path, frames: Sequence[Frame]) -> list[Path]:
+def write(
+    facts: Facts, out_dir: Path, frames: Sequence[Frame], days: Collection[date] = ()
+) -> list[Path]:
     """Make the sample: a file a day, ``YYYY-MM-DD.geojson``.
 
     Parameters
     ----------
-    facts_dir, claims_csv
-        See `read_facts`.
+    facts
+        From `read_facts`, or `at_latest` of them.
     out_dir
         Where to.
     frames
         The sectors of the facts.
+    days
+        Only these; empty for all.
 
     Returns
     -------
@@ -769,14 +798,16 @@ def write(facts_dir: Path, claims_csv: Path, out_dir: Path, frames: Sequence[Fra
     Raises
     ------
     SnapshotError
-        If a file of the facts is missing, or a claim names an unknown settlement.
+        If a claim names an unknown settlement.
     ParameterError
         If the frames are not those of the facts.
     """
-    made = layers(read_facts(facts_dir, claims_csv), frames)
+    made = layers(facts, frames)
     paths = []
     for i in range((LAST_DAY - FIRST_DAY).days + 1):
         day = FIRST_DAY + timedelta(days=i)
+        if days and day not in days:
+            continue
         path = out_dir / f"{day}.geojson"
         write_atomic(path, feature_collection(day, {name: g[i] for name, g in made.items()}))
         paths.append(path)
