@@ -31,9 +31,9 @@ def test_discs_are_as_large_as_the_population_wants():
 
 
 def test_discs_are_round_on_the_ground():
-    discs = settlements._discs(PLACES, 2.0)
+    discs = settlements.discs(PLACES, 2.0)
     assert area_km2(discs) == pytest.approx([np.pi * 4] * 3, rel=3e-3)
-    by_population = settlements._discs(PLACES, None)
+    by_population = settlements.discs(PLACES, None)
     assert area_km2(by_population)[[0, 2]] == pytest.approx(np.pi * np.array([0.25, 16]), rel=3e-3)
 
 

@@ -74,7 +74,7 @@ def status(
         share (of its disc inside the ground, 0 to 1), status ("inside", "on the line", "outside").
     """
     table = settlements[["id", "name", "population"]].copy()
-    share = _shares(ground, _discs(settlements, radius_km))
+    share = _shares(ground, discs(settlements, radius_km))
     table["share"] = share
     table["status"] = _status(share)
     return table
@@ -119,8 +119,8 @@ def changed(
     if within is not None:
         inside = shapely.contains_xy(within, places["lon"], places["lat"])
         places = places[inside]
-    discs = _discs(places, radius_km)
-    was, now = _shares(before, discs), _shares(after, discs)
+    circles = discs(places, radius_km)
+    was, now = _shares(before, circles), _shares(after, circles)
     came, left = (was <= HALF) & (now > HALF), (was > HALF) & (now <= HALF)
     at = np.flatnonzero(came | left)
     places, was, now = places.iloc[at], was[at], now[at]
@@ -144,7 +144,7 @@ def history(
     *,
     tier: str,
     within: BaseGeometry | None = None,
-    radius_km: float | None = None,
+    margin_km: float = 0.0,
 ) -> pd.DataFrame:
     """Follow the status of settlements day by day.
 
@@ -158,8 +158,9 @@ def history(
         The tier's ground.
     within
         Only settlements whose point lies in this polygon; None for all.
-    radius_km
-        Radius of the discs in km; by default by population (`disc_radius_km`).
+    margin_km
+        What is added to the radius of the discs (`disc_radius_km`), such as how far off lines may
+        be.
 
     Returns
     -------
@@ -170,14 +171,14 @@ def history(
     places = settlements
     if within is not None:
         places = places[shapely.contains_xy(within, places["lon"], places["lat"])]
-    discs = _discs(places, radius_km)
+    circles = discs(places, disc_radius_km(places["population"]) + margin_km)
     known: dict[int, FloatArray] = {}
     days, shares = [], []
     telling = [snapshot for snapshot in snapshots if tier in snapshot.tiers]
     grounds = changes.grounds(telling, tier)
     for snapshot, ground in zip(telling, grounds, strict=True):
         if id(ground) not in known:  # a copy is the same object
-            known[id(ground)] = _shares(ground, discs)
+            known[id(ground)] = _shares(ground, circles)
         days.append(snapshot.day)
         shares.append(known[id(ground)])
     if not days:
@@ -239,18 +240,31 @@ def _confidence(
     return np.select([low, high], ["low", "high"], "medium")
 
 
-def _discs(settlements: pd.DataFrame, radius_km: float | None) -> Geometries:
-    """Discs on the ground, as polygons of `_CORNERS` corners in OGC:CRS84."""
+def discs(settlements: pd.DataFrame, radius_km: float | FloatArray | None = None) -> Geometries:
+    """Make the discs that stand for settlements.
+
+    Parameters
+    ----------
+    settlements
+        Columns lon, lat, population.
+    radius_km
+        Radius in km; by default by population (`disc_radius_km`).
+
+    Returns
+    -------
+    numpy.ndarray
+        Polygons in OGC:CRS84, shape ``(n,)``.
+    """
     lon, lat = settlements["lon"].to_numpy(float), settlements["lat"].to_numpy(float)
-    size = np.full(len(lon), radius_km or np.nan)
     if radius_km is None:
-        size = disc_radius_km(settlements["population"])
+        radius_km = disc_radius_km(settlements["population"])
+    size = np.broadcast_to(radius_km, len(lon))
     angle = np.linspace(0, 2 * np.pi, _CORNERS, endpoint=False)
     circle = np.column_stack([np.cos(angle), np.sin(angle)])
     degrees = 1000 * size[:, None] / metres_per_degree(lat)
     corners = np.stack([lon, lat], axis=1)[:, None, :] + degrees[:, None, :] * circle
-    discs: Geometries = shapely.polygons(corners)
-    return discs
+    circles: Geometries = shapely.polygons(corners)
+    return circles
 
 
 def _shares(ground: BaseGeometry, discs: Geometries) -> FloatArray:

@@ -48,6 +48,10 @@ class Source:
         Names of files beside its maps that are none.
     named_by_day
         Whether the day in a file's name is the assessed day.
+    time_error_days
+        By how many days what a map shows may be late or early, where that is stated.
+    from_2022
+        Whether ground that Russia held before 24 February 2022 is left out.
     """
 
     id: str
@@ -67,6 +71,8 @@ class Source:
     redistributable: bool = False
     ignored: tuple[str, ...] = ()
     named_by_day: bool = False
+    time_error_days: int = 0
+    from_2022: bool = False
 
     def tier_for(self, measure: str) -> str:
         """Tier in which this source tells what a sector's measure asks.
@@ -123,6 +129,7 @@ _RECORDS = (
         adjective="reconstructed",
         redistributable=True,
         named_by_day=True,
+        time_error_days=14,
     ),
     Source(
         id="deepstate",
@@ -196,6 +203,7 @@ _RECORDS = (
             "Assessed control, not verified on the ground. Lines come from one public map and can "
             "be wrong by hundreds of metres or by days."
         ),
+        from_2022=True,
     ),
 )
 
