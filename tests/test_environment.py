@@ -19,7 +19,8 @@ def pins(text: str) -> dict[str, set[str]]:
 
 def direct() -> set[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    listed = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    extras = project["optional-dependencies"].values()
+    listed = [*project["dependencies"], *(text for extra in extras for text in extra)]
     return {re.match(r"[A-Za-z0-9._-]+", text)[0].lower() for text in listed}
 
 

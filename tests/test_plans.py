@@ -68,7 +68,8 @@ def _other_sectors(ws):
 def _other_claims(ws):
     folder = ws.raw / "claims"
     folder.mkdir()
-    shutil.copy(PROJECT / "data" / "raw" / "claims" / "claims.csv", folder)
+    text = (PROJECT / "data" / "raw" / "claims" / "claims.csv").read_text()
+    (folder / "claims.csv").write_text("\n".join(text.splitlines()[:-1]) + "\n")
 
 
 @pytest.mark.parametrize(
@@ -129,3 +130,14 @@ def test_a_manifest_that_cannot_be_read_is_none(ws, text):
     folder = pretend(ws, ask(ws))
     (folder / "manifest.json").write_text(text)
     assert plans.stale(ws, ask(ws)) == ["there is none"]
+
+
+def test_a_missing_notebook_is_told_of_plainly(ws):
+    from click.testing import CliRunner
+
+    from helpers.cli import main
+
+    (ws.notebooks / "03-claims.ipynb").unlink()
+    done = CliRunner().invoke(main, ["--root", str(ws.root), "report", "2025-01-08"])
+    assert done.exit_code == 1
+    assert f"Error: There is no notebook {ws.notebooks / '03-claims.ipynb'}." in done.output

@@ -24,6 +24,7 @@ from webpages import VALID, html_faults
 
 DAYS = ("2024-12-08", "2025-01-01", "2025-01-07", "2025-01-08")
 RUNS = (
+    "claims",
     "advance-series",
     "briefing",
     "sector-map-kurakhove",

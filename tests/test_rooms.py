@@ -29,11 +29,11 @@ STOREYS = (
     {"readers.deepstate", "readers.isw", "readers.liveuamap", "readers.polygons"}
     | {"readers.reconstruction", "reconstruction", "measures", "settlements"}
     | {"store", "outputs", "provenance", "sheet", "charts", "calendars"},
-    {"publishers", "furniture", "pages", "archive"},
-    {"ingest", "maps", "runner"},
+    {"publishers", "furniture", "pages", "archive", "claims", "agreement", "timelines"},
+    {"ingest", "maps", "runner", "comparisons", "ledger"},
     {"snapshots"},
-    {"inspection", "webmap", "sitepages", "plans"},
-    {"web", "endpoints"},
+    {"inspection", "webmap", "sitepages", "dossiers"},
+    {"web", "endpoints", "plans"},
     {"arcgis", "raw"},
     {"fetch"},
     {"plates", "reports", "site"},
@@ -42,9 +42,9 @@ STOREYS = (
 )
 
 # Memory only: no file, no picture.
-MEASURING = {"changes", "gate", "measures", "series", "settlements"}
+MEASURING = {"changes", "gate", "measures", "series", "settlements", "claims", "agreement"}
 # Given what to draw; they never look for data.
-DRAWING = {"style", "sheet", "furniture", "labels", "maps", "charts", "calendars"} | {
+DRAWING = {"style", "sheet", "furniture", "labels", "maps", "charts", "calendars", "timelines"} | {
     "basemap",
     "figures",
 }

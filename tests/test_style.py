@@ -77,6 +77,9 @@ def distance(a, b, matrix):
         ("lost_text", ["paper", "held", "land", "land_abroad", "ukrainian_held"]),
         ("paper", ["gained"]),
         ("accent", ["paper"]),
+        ("only_a_text", ["paper", "agreed", "land"]),
+        ("only_b_text", ["paper", "agreed", "land"]),
+        ("paper", ["only_a"]),
     ],
 )
 def test_texts_stand_out(text, grounds):
@@ -93,6 +96,8 @@ def test_areas_differ_for_all_eyes(kind):
     for change, other in itertools.product(("gained", "lost"), ("held", "land", "ukrainian_held")):
         assert distance(change, other, matrix) > 30, (change, other)
     assert distance("gained", "lost", matrix) > 60
+    for one, other in itertools.combinations(("agreed", "only_a", "only_b", "land"), 2):
+        assert distance(one, other, matrix) > (30 if "only" in one + other else 5), (one, other)
 
 
 def test_gain_and_loss_need_more_than_colour():

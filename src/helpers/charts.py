@@ -58,6 +58,9 @@ _CROSSING_IN = 0.15
 _PEAKS = 2
 _PEAK_APART = pd.Timedelta(days=7)
 
+# Colours of sources beside each other.
+_SOURCES = ("only_a", "only_b", "lost")
+
 # From so many days on, a day is named with its year.
 _NEEDS_YEAR_DAYS = 330
 
@@ -282,6 +285,78 @@ def small_multiples(
             label = texts()["chart"]["week"].format(day=day, net=bars[name].write(at))
             _name_bar(page, axes, label, bars[name], at)
     return page.figure
+
+
+def levels(
+    calendars: Mapping[str, pd.DataFrame], *, text: ChartText, marks: Sequence[date], theme: Theme
+) -> Figure:
+    """Draw the area by several sources over the same days, each with the band of its error.
+
+    Parameters
+    ----------
+    calendars
+        Name of the source to its `helpers.series.calendar`; up to three, the same days.
+    text
+        Title, subtitle, notes and sources.
+    marks
+        Days of reports, dashed.
+    theme
+        The rendition. Draw inside `helpers.style.style`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Not tied to pyplot. A line breaks where its source has no map; a single day is a point.
+    """
+    page = _Page(style.new_figure(theme), theme)
+    height = _LEVEL_IN[theme.name] + 0.6
+    top = style.title_block(page.figure, theme, text.title, text.subtitle) + _BLOCK_IN
+    foot = style.source_line(page.figure, theme, [*text.notes, text.sources])
+    named: Heading = [
+        (name, "label_strong", f"{colour}_text")
+        for name, colour in zip(calendars, _SOURCES, strict=False)
+    ]
+    panel_top = top + _heading(page, top, named)
+    style.set_height(page.figure, theme, panel_top + height + _ticks_in(theme) + foot)
+    both = pd.concat(list(calendars.values()))
+    limits = _level_limits(both, theme)
+    ticks = {v: _plain(v) for v in _ticks(limits)}
+    left = theme.pad + max([*map(page.width, ticks.values()), page.width("30 Sep") / 2]) + 0.07
+    right = theme.pad + max(page.width(_end_label(c)) for c in calendars.values()) + 0.15
+    axes = _axes(page, (left, panel_top, theme.width_in - left - right, height), limits, ticks)
+    index = pd.DatetimeIndex([both.index.min(), both.index.max()])
+    axes.set_xlim(_day(index[0]) - 0.5, _day(index[1]) + 0.5)
+    _day_ticks(page, axes, index, spare_in=right - theme.pad)
+    ends = []
+    for (name, calendar), colour in zip(calendars.items(), _SOURCES, strict=False):
+        seen = calendar[calendar["area_km2"].notna()]
+        if len(seen):
+            _draw_source(axes, seen, colour, theme)
+            ends.append((seen["area_km2"].iloc[-1], seen.index[-1], name, f"{colour}_text"))
+    # Ends that lie close are written below each other.
+    low = -np.inf
+    for area, day, name, colour in sorted(ends):
+        (x, y), *_ = page.inches(axes, np.array([_day(day)]), np.array([area]))
+        label = _end_label(calendars[name])
+        tall = page.box(label, (0, 0), "label_strong")[3]
+        at = max(float(y) - tall / 2, low)
+        page.put(label, (float(x) + 0.08, at), colour, "label_strong")
+        low = at + style.line_height_in(theme.key, 1.5)
+    _draw_marks(page, (axes, axes), marks)
+    return page.figure
+
+
+def _draw_source(axes: Axes, seen: pd.DataFrame, colour: str, theme: Theme) -> None:
+    """One source's level as steps: a map stands until the next, nothing is drawn between them."""
+    x, area = date2num(seen.index), seen["area_km2"].to_numpy(float)
+    error = seen["area_error_km2"].to_numpy(float)
+    paint, low = COLOURS[colour], np.maximum(area - error, 0)
+    axes.fill_between(
+        x, low, area + error, color=paint, alpha=0.18, linewidth=0, step="post", gid="band"
+    )
+    axes.plot(x, area, color=paint, linewidth=theme.lw, drawstyle="steps-post", gid="level")
+    size = theme.lw + 1.2 if len(seen) < 60 else 0
+    axes.plot(x, area, "o", color=paint, markersize=size, clip_on=False, gid="level_point")
 
 
 # Furniture ----------------------------------------------------------------------------------

@@ -311,6 +311,32 @@ def check(find: Callable[[], Workspace], source: str | None, *, verbose: bool) -
     sys.exit(1 if unreadable else 3 if quarantined else 0)
 
 
+@main.group()
+def claims() -> None:
+    """The ledger of claims, data/raw/claims/claims.csv."""
+
+
+@claims.command("check")
+@click.pass_obj
+def check_claims(find: Callable[[], Workspace]) -> None:
+    """Check the ledger: columns, words, days, and places against the gazetteer.
+
+    Exit status: 0, or 1 if it has faults; each is named with its line and column.
+    """
+    from helpers import ledger
+
+    ws = find()
+    table = ledger.read(ws)
+    places = [place for places in table["places"] for place in places]
+    click.echo(
+        f"{ledger.path(ws)}: {len(table)} claims, {table['date'].min():%Y-%m-%d} to "
+        f"{table['date'].max():%Y-%m-%d}, on {len({p.id for p in places} - {''})} settlements"
+    )
+    unplaced = sorted({place.name for place in places if place.name and not place.id})
+    if unplaced:
+        click.echo(f"Not placed: {', '.join(unplaced)}")
+
+
 @main.command()
 @click.option("--source", required=True, help="Source id.")
 @click.option("--start", required=True, metavar="DATE", help="First assessed day.")
@@ -423,19 +449,21 @@ def animate(find: Callable[[], Workspace], /, start: str, end: str, **options: A
 
 
 @main.command()
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder. Default: data/raw/reconstruction."
-)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder. Default: data/raw.")
 def reconstruct(out: Path | None) -> None:
-    """Make the embedded sample again from the settlement facts (half a minute)."""
-    from helpers import reconstruction, reference
+    """Make the embedded sample again from the settlement facts (a minute)."""
+    from helpers import reconstruction as making
+    from helpers import reference
 
     project = Workspace.at(PROJECT)
-    home = project.raw / "reconstruction"
-    written = reconstruction.write(
-        home / "facts", project.claims_file, out or home, tuple(reference.sectors().values())
-    )
-    click.echo(f"{len(written)} days in {out or home}")
+    raw = out or project.raw
+    facts = making.read_facts(project.raw / "reconstruction" / "facts", project.claims_file)
+    frames = tuple(reference.sectors().values())
+    written = making.write(facts, raw / "reconstruction", frames)
+    click.echo(f"{len(written)} days in {raw / 'reconstruction'}")
+    late = raw / "reconstruction-late"
+    written = making.write(making.at_latest(facts), late, frames, making.LATE_DAYS)
+    click.echo(f"{len(written)} days in {late}")
 
 
 @main.command()

@@ -670,6 +670,17 @@ def source_line(source: Source, base_attributions: Sequence[str] = ()) -> str:
     return " ".join(_fill("source", part, fields) for part in parts)
 
 
+def sources_line(sources: Sequence[Source], base_attributions: Sequence[str] = ()) -> str:
+    """Credit several publishers (see `source_line`)."""
+    several = [source_line(source) for source in sources]
+    method = _fill("source", "method", {})
+    named = " ".join(line.removesuffix(method).strip() for line in several)
+    base = {"base": ", ".join(base_attributions)}
+    return " ".join(
+        [named, *([_fill("source", "base", base)] if base_attributions else []), method]
+    )
+
+
 def change_table(changes: Sequence[SectorChange]) -> pd.DataFrame:
     """Put changes side by side.
 
@@ -1024,6 +1035,7 @@ def briefing(
     source: Source,
     notes: Mapping[str, str] | None = None,
     records: Mapping[str, pd.DataFrame] | None = None,
+    more: Sequence[Finding] = (),
 ) -> Briefing:
     """Tell an editor what changed, sector by sector, and what could not be assessed.
 
@@ -1043,6 +1055,8 @@ def briefing(
     records
         Sector key to `helpers.series.records`; a week or month of Russian advance that is the
         largest for long is told.
+    more
+        Sentences on claims and sources (`helpers.comparisons`), told before what is missing.
 
     Returns
     -------
@@ -1064,6 +1078,7 @@ def briefing(
         *(_sector_finding(changes_by_sector[key], (notes or {}).get(key, "")) for key in measured),
         *_record_findings(changes_by_sector, records or {}),
         *_settlement_findings(measured, settlements),
+        *more,
         *_missing_findings(changes_by_sector.values()),
     ]
     return Briefing(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -165,20 +165,57 @@ def sector_map(
     matplotlib.figure.Figure
         Draw and save it inside `helpers.style.style`.
     """
+    subject = _Subject(change, _look(change), claimed)
+    return _compose(subject, base=base, places=places, text=text, theme=theme)
+
+
+def difference_map(
+    difference: SectorChange, *, base: BaseLayers, places: Places, text: MapText, theme: Theme
+) -> Figure:
+    """Draw what differs between two sources.
+
+    Parameters
+    ----------
+    difference
+        Not a change of time, but `helpers.agreement.Agreement.difference`: it has colours of its
+        own, and its areas have no sign.
+    base, places, text, theme
+        As for `sector_map`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Draw and save it inside `helpers.style.style`.
+    """
+    subject = _Subject(difference, "compared")
+    return _compose(subject, base=base, places=places, text=text, theme=theme)
+
+
+class _Subject(NamedTuple):
+    """What a map shows: ground, in which colours, and what is claimed beside it."""
+
+    change: SectorChange
+    look: str
+    claimed: BaseGeometry | None = None
+
+
+def _compose(
+    subject: _Subject, *, base: BaseLayers, places: Places, text: MapText, theme: Theme
+) -> Figure:
+    change, look, claimed = subject
     view = View(change.sector, theme.body_in * theme.dpi)
     ground = _Base.of(base, view)
     drawn = faces(change, view, ground.border, ground.abroad)
     claims = _claims(claimed, drawn, view)
     named = _known(places, view)
-    inverted = change.tier in INVERTED_TIERS
     sheet = open_sheet(view, theme)
     _draw_base(sheet, ground, base.picture)
     solid = 1.0 if base.picture.image is None else _OVER_PICTURE
-    _draw_change(sheet, drawn, claims, inverted=inverted, solid=solid)
-    numbers = _numbers(change, view, theme)
+    _draw_change(sheet, drawn, claims, look=look, solid=solid)
+    numbers = _numbers(change, view, theme, look)
     news = _News(drawn, named, numbers, _sides(change, drawn, ground, view))
     changed = _furnish(sheet, base, ground, news)
-    key = _key((drawn, claims), changed, text.key, theme, inverted=inverted)
+    key = _key((drawn, claims), changed, text.key, theme, look=look)
     return finish(sheet, (text.title, text.subtitle), key, _foot(text, base))
 
 
@@ -246,8 +283,7 @@ class Stage:
             self._moving.pop().remove()
         standing = set(self._sheet.ax.get_children())
         drawn = faces(change, self._sheet.view, self._ground.border, self._ground.abroad)
-        inverted = change.tier in INVERTED_TIERS
-        _draw_change(self._sheet, drawn, shapely.MultiPolygon(), inverted=inverted, solid=1.0)
+        _draw_change(self._sheet, drawn, shapely.MultiPolygon(), look=_look(change), solid=1.0)
         self._moving.extend(a for a in self._sheet.ax.get_children() if a not in standing)
         self._line.set_text(line)
         self._bar.set_width(progress)
@@ -290,8 +326,7 @@ def stage(
         zorder=14,
     )
     sheet.ax.add_artist(bar)
-    inverted = last.tier in INVERTED_TIERS
-    looks = _key_looks(theme, inverted=inverted)
+    looks = _key_looks(theme, look=_look(last))
     key = [KeyEntry(role, text.key[role], looks[role]) for role in looks if role in text.key]
     finish(sheet, (text.title, "0"), key, _foot(text, base))
     (line,) = (artist for artist in sheet.figure.texts if artist.get_gid() == "subtitle")
@@ -343,7 +378,7 @@ class _News:
 
     drawn: Faces
     named: pd.DataFrame
-    numbers: Sequence[tuple[Spread, str]]
+    numbers: Sequence[_Number]
     sides: Sequence[_Side]
 
 
@@ -465,13 +500,26 @@ def _oblast_lines(
     return lines.difference(near)
 
 
-def _fills(*, inverted: bool) -> dict[str, dict[str, Any]]:
+# Colours of the ground on both maps, of what only the later has, and of what only the earlier has.
+_GROUNDS = {
+    "held": ("held", "gained", "lost"),
+    "ukrainian_held": ("ukrainian_held", "gained", "lost"),
+    "compared": ("agreed", "only_a", "only_b"),
+}
+
+
+def _look(change: SectorChange) -> str:
+    return "ukrainian_held" if change.tier in INVERTED_TIERS else "held"
+
+
+def _fills(look: str) -> dict[str, dict[str, Any]]:
     """How the areas of the map and of its key are filled, by role."""
+    held, gained, lost = _GROUNDS[look]
     return {
-        "held": {"facecolor": COLOURS["ukrainian_held" if inverted else "held"]},
-        "gained": {"facecolor": COLOURS["gained"]},
+        "held": {"facecolor": COLOURS[held]},
+        "gained": {"facecolor": COLOURS[gained]},
         "lost": {
-            "facecolor": COLOURS["lost"],
+            "facecolor": COLOURS[lost],
             "hatch": "//////",
             "hatchcolor": COLOURS["paper"],
             "hatch_linewidth": 1.0,
@@ -498,9 +546,9 @@ def _lines(theme: Theme) -> dict[str, dict[str, Any]]:
 
 
 def _draw_change(
-    sheet: Sheet, drawn: Faces, claims: BaseGeometry, *, inverted: bool, solid: float
+    sheet: Sheet, drawn: Faces, claims: BaseGeometry, *, look: str, solid: float
 ) -> None:
-    ax, fills, lines = sheet.ax, _fills(inverted=inverted), _lines(sheet.theme)
+    ax, fills, lines = sheet.ax, _fills(look), _lines(sheet.theme)
     draw_area(ax, drawn.held, "held", **fills["held"], alpha=solid, zorder=2)
     edge = {"edgecolor": COLOURS["claimed"], "linewidth": 1.0}
     draw_area(ax, claims, "claimed", **fills["claimed"], **edge, zorder=2.8)
@@ -510,11 +558,11 @@ def _draw_change(
         ("line_then", drawn.line_then, 7),
         ("line_now", drawn.line_now, 8),
     ):
-        look = dict(lines[role])
-        look["edgecolor"] = look.pop("color")
+        line = dict(lines[role])
+        line["edgecolor"] = line.pop("color")
         casing = halo(sheet.theme.lw + 2.0, COLOURS["casing"]) if role == "line_now" else None
         cap = "round" if role == "line_now" else "butt"
-        draw_line(ax, geometry, role, zorder=zorder, path_effects=casing, capstyle=cap, **look)
+        draw_line(ax, geometry, role, zorder=zorder, path_effects=casing, capstyle=cap, **line)
     if (veil := _veil(sheet.view)) is not None:
         draw_area(ax, veil, "veil", facecolor=COLOURS["paper"], alpha=0.6, zorder=8.5)
 
@@ -550,7 +598,7 @@ def _key(
     labels: Mapping[str, str],
     theme: Theme,
     *,
-    inverted: bool,
+    look: str,
 ) -> list[KeyEntry]:
     """Entries for what is drawn, in the order of reading."""
     drawn, claims = grounds
@@ -562,7 +610,7 @@ def _key(
         "line_now": drawn.line_now,
         "line_then": drawn.line_then,
     }
-    looks = _key_looks(theme, inverted=inverted)
+    looks = _key_looks(theme, look=look)
     entries = [
         KeyEntry(role, labels[role], looks[role])
         for role, ground in shown.items()
@@ -574,14 +622,14 @@ def _key(
         ("newly_outside", "left", "lost_text"),
     ):
         if role in labels and kind in changed:
-            look = marker | {"color": COLOURS["paper"], "markeredgecolor": COLOURS[colour]}
-            entries.append(KeyEntry(role, labels[role], look))
+            ring_look = marker | {"color": COLOURS["paper"], "markeredgecolor": COLOURS[colour]}
+            entries.append(KeyEntry(role, labels[role], ring_look))
     return entries
 
 
-def _key_looks(theme: Theme, *, inverted: bool) -> dict[str, dict[str, Any]]:
+def _key_looks(theme: Theme, *, look: str) -> dict[str, dict[str, Any]]:
     outline = {"edgecolor": COLOURS["held_edge"], "linewidth": 0.5}
-    fills = {role: fill | outline for role, fill in _fills(inverted=inverted).items()}
+    fills = {role: fill | outline for role, fill in _fills(look).items()}
     return fills | _lines(theme)
 
 
@@ -652,8 +700,8 @@ def _draw_names(sheet: Sheet, news: _News) -> set[str]:
         return done
 
     done = draw(inside[first], [], limit)
-    for spread, text in news.numbers:
-        _draw_number(sheet, spread, text)
+    for area in news.numbers:
+        _draw_number(sheet, area)
     done = draw(inside[changed], done, int(_CHANGED_SHARE * limit))
     done = draw(inside[large], done, limit)
     _draw_pointers(sheet, news.named)
@@ -709,31 +757,43 @@ def _draw_place(sheet: Sheet, place: Mapping[str, Any]) -> bool:
 # Numbers where the change happened ----------------------------------------------------------
 
 
-def _numbers(change: SectorChange, view: View, theme: Theme) -> list[tuple[Spread, str]]:
+class _Number(NamedTuple):
+    """An area to be written: where, the text, its colour, and that of ground it can stand on."""
+
+    spread: Spread
+    text: str
+    ink: str
+    ground: str
+
+
+def _numbers(change: SectorChange, view: View, theme: Theme, look: str) -> list[_Number]:
     """The largest changes, each with its area as text.
 
     A plus is Russian advance. Where the ground drawn is Ukrainian-held a plus would be read as its
-    growth, so there the area stands without a sign and the colour tells.
+    growth, so there the area stands without a sign and the colour tells; so it does where two
+    sources are compared.
     """
-    inverted = change.tier in INVERTED_TIERS
     step = step_km2(change.net_km2, change.change_error_km2)
-    texts = []
+    _, gained, lost = _GROUNDS[look]
+    found = []
     for spread in spreads(change.pieces, view, theme.max_labels // 3):
-        signed = spread.area_km2 if spread.kind == "gained" else -spread.area_km2
+        grew = spread.kind == "gained"
+        signed = spread.area_km2 if grew else -spread.area_km2
         if round(spread.area_km2 / step):
-            area = km2(spread.area_km2, step) if inverted else km2(signed, step, signed=True)
-            texts.append((spread, area))
-    return texts
+            plain = look != "held"
+            area = km2(spread.area_km2, step) if plain else km2(signed, step, signed=True)
+            ink = COLOURS[f"{gained if grew else lost}_text"]
+            # What is hatched is no ground for letters.
+            found.append(_Number(spread, area, ink, COLOURS[gained] if grew else ""))
+    return found
 
 
-def _draw_number(sheet: Sheet, spread: Spread, text: str) -> None:
+def _draw_number(sheet: Sheet, area: _Number) -> None:
     """Write an area into its ground if it fits there, else beside it with a leader."""
-    gained = spread.kind == "gained"
-    colour = COLOURS["gained_text" if gained else "lost_text"]
-    beside = Look("label_strong", sheet.theme.label + 0.8, colour, 3.0)
-    within = beside
-    if gained:
-        within = Look("label_strong", sheet.theme.label, COLOURS["paper"], 2.0, COLOURS["gained"])
+    spread, text = area.spread, area.text
+    within = beside = Look("label_strong", sheet.theme.label + 0.8, area.ink, 3.0)
+    if area.ground:
+        within = Look("label_strong", sheet.theme.label, COLOURS["paper"], 2.0, area.ground)
     size = sheet.size(text, within).padded(_NUMBER_AIR_PX)
     spots = sheet.layout.spots_within(sheet.cells(spread.ground), size, step=1)
     spot = sheet.layout.place(spots, size, margin=0)

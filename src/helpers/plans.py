@@ -9,11 +9,13 @@ import hashlib
 import json
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from helpers import provenance, publishers, reference, snapshots
+from helpers import dossiers, ledger, provenance, publishers, reference, snapshots
+from helpers.errors import FrontlineError
 from helpers.jobs import Job
 from helpers.sources import Source
 from helpers.workspace import Workspace
@@ -21,8 +23,6 @@ from helpers.workspace import Workspace
 # How many months the series of a report reaches back.
 _SERIES_MONTHS = 5
 _PACKAGE = Path(__file__).parent
-# Files of a workspace, beside the snapshots, that a report reads.
-_READ = ("data/sectors.geojson", "data/raw/claims/claims.csv")
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,9 @@ def request(ws: Workspace, day: date, *, source_id: str = "", compare_to: str = 
     source = publishers.source(ws, source_id or publishers.default(ws))
     snapshots.ensure(ws, source.id)
     snapshots.load(ws, source.id, day)
+    for other in dossiers.others(ws, source.id)[1:]:
+        with suppress(FrontlineError):  # what is wrong with another source is not this report's
+            snapshots.ensure(ws, other)
     return Request(day, snapshots.baseline(ws, source.id, day, compare_to), source, ws.as_of)
 
 
@@ -107,7 +110,33 @@ def plan(ws: Workspace, asked: Request) -> list[Job]:
             for sector in covered
         ),
         Job(folder / "02-advance-series.ipynb", "advance-series", series | source),
+        *_comparisons(ws, asked, series),
     ]
+
+
+def _comparisons(ws: Workspace, asked: Request, series: Mapping[str, str]) -> list[Job]:
+    """Claims against maps, and source against source where another has a map of the day."""
+    if not series["sectors"]:
+        return []
+    day = {"sectors": series["sectors"], "report_date": series["end"]}
+    known = {"as_of": asked.as_of.isoformat()} if asked.as_of else {}
+    source = {"source": asked.source.id} | known
+    jobs = [Job(ws.notebooks / "03-claims.ipynb", "claims", day | source)]
+    compared = _compared(ws, asked)
+    if len(compared) > 1:
+        sources = {"sources": ", ".join(compared), "start": series["start"]} | known
+        jobs.append(Job(ws.notebooks / "04-agreement.ipynb", "agreement", day | sources))
+    return jobs
+
+
+def _compared(ws: Workspace, asked: Request) -> list[str]:
+    """The source of a report, and those that have a map to set beside its own."""
+    found = [asked.source.id]
+    for other in dossiers.others(ws, asked.source.id)[1:]:
+        with suppress(FrontlineError):
+            if dossiers.recent(ws, other, asked.day):
+                found.append(other)
+    return found
 
 
 def folder_of(ws: Workspace, asked: Request) -> Path:
@@ -148,15 +177,20 @@ def made_from(ws: Workspace, asked: Request, jobs: Sequence[Job]) -> dict[str, s
     Returns
     -------
     dict
-        SHA-256 of the "parameters", the "snapshots" up to the day, the "notebooks", the "helpers"
-        (code, words, base layers), the "software" and other "files" of the workspace.
+        SHA-256 of the "parameters", the "snapshots" of all compared sources up to the day, the
+        "notebooks", the "helpers" (code, words, base layers), the "software" and other "files":
+        sectors and claims.
     """
     parameters = [[job.notebook.name, job.name, dict(job.parameters)] for job in jobs]
-    notebooks = {job.notebook.name: job.notebook.read_bytes() for job in jobs}
-    files = {name: (ws.root / name).read_bytes() for name in _READ if (ws.root / name).is_file()}
+    # One that is not there is the runner's to tell.
+    paths = [job.notebook for job in jobs if job.notebook.is_file()]
+    notebooks = {path.name: path.read_bytes() for path in paths}
+    maps = [snapshots.fingerprint(ws, source, asked.day) for source in _compared(ws, asked)]
+    read = (ws.sectors_file, ledger.path(ws))
+    files = {path.name: path.read_bytes() for path in read if path.is_file()}
     return {
         "parameters": _digest(json.dumps([command(asked), parameters], sort_keys=True).encode()),
-        "snapshots": snapshots.fingerprint(ws, asked.source.id, asked.day),
+        "snapshots": _digest("\n".join(maps).encode()),
         "notebooks": _digest_all(notebooks),
         "helpers": helpers_digest(),
         "software": _digest(provenance.to_json(provenance.software())),

@@ -12,7 +12,19 @@ import numpy.typing as npt
 import pandas as pd
 from shapely.geometry.base import BaseGeometry
 
-from helpers import basemap, calendars, charts, figures, findings, maps, reference, style
+from helpers import (
+    basemap,
+    calendars,
+    charts,
+    comparisons,
+    figures,
+    findings,
+    maps,
+    reference,
+    style,
+    timelines,
+)
+from helpers.agreement import Agreement
 from helpers.changes import SectorChange
 from helpers.figures import FigureSet
 from helpers.findings import NoData, SectorSeries
@@ -275,6 +287,186 @@ def advance_sectors(
         name=name,
         alt=findings.sectors_alt(stories, weeks),
         caption=text.subtitle,
+    )
+
+
+def claims_map(change: SectorChange, followed: pd.DataFrame, claimed: BaseGeometry) -> FigureSet:
+    """Draw what is claimed beside what is assessed, named ``claims-map-<sector>``.
+
+    Parameters
+    ----------
+    change
+        Of the day's map from itself: nothing but where the line is.
+    followed
+        `helpers.claims.follow`, of this sector.
+    claimed
+        Ground that is claimed and not assessed (`helpers.claims.not_assessed`), OGC:CRS84.
+
+    Returns
+    -------
+    FigureSet
+        The map of the day, the claimed ground in a pattern of its own.
+    """
+    sector, source, day = change.sector, change.source, change.after_day
+    words = comparisons.claims_text(sector, followed, source, day)
+    labels = findings.key_labels(change)
+    key = {name: labels[name] for name in ("held", "line_now")}
+    text = maps.MapText(
+        title=words.title,
+        subtitle=words.subtitle,
+        notes=words.notes,
+        sources=findings.source_line(source, reference.attributions()),
+        key=key | comparisons.claims_key(source),
+    )
+    asserted = frozenset(followed.loc[followed["asserts"] == "russian_held", "id"]) - {""}
+    places = maps.Places(reference.settlements(), newly=asserted)
+    return figures.render(
+        lambda theme: maps.sector_map(
+            change,
+            text=text,
+            base=_base(sector, "offline"),
+            places=places,
+            theme=theme,
+            claimed=claimed,
+        ),
+        name=f"claims-map-{sector.key}",
+        alt=comparisons.claims_alt(sector, words, source),
+        caption=comparisons.claims_caption(sector, source, day),
+    )
+
+
+def claims_timeline(
+    bands: Sequence[timelines.Band], followed: pd.DataFrame, source: Source, day: date
+) -> FigureSet:
+    """Draw claims and maps over time, named ``claims-timeline``.
+
+    Parameters
+    ----------
+    bands
+        `claim_bands`.
+    followed
+        `helpers.claims.follow`.
+    source
+        Whose maps.
+    day
+        The last day.
+
+    Returns
+    -------
+    FigureSet
+        A band a place.
+    """
+    text = comparisons.timeline_text(followed, source, day)
+    alt, caption = comparisons.timeline_words(
+        {band.place: band.share for band in bands},
+        {band.place: len(band.said) for band in bands},
+        source,
+    )
+    return figures.render(
+        lambda theme: timelines.draw(bands, text=text, theme=theme),
+        name="claims-timeline",
+        alt=alt,
+        caption=caption,
+    )
+
+
+def claim_bands(
+    followed: pd.DataFrame, histories: Mapping[str, pd.DataFrame], limit: int = 10
+) -> list[timelines.Band]:
+    """Choose the places that the timeline shows: those that were claimed last.
+
+    Parameters
+    ----------
+    followed
+        `helpers.claims.follow`.
+    histories
+        Sector key to `helpers.claims.histories`.
+    limit
+        So many at most.
+
+    Returns
+    -------
+    list of helpers.timelines.Band
+        The last claimed first; a place with claims against each other before others of that day.
+    """
+    known = followed[followed["status"] != "open"]
+    bands = []
+    for (sector, key), rows in known.groupby(["sector", "id"], sort=False):
+        history = histories[sector]
+        share = history[history["id"] == key].set_index("day")["share"]
+        said = list(zip(rows["date"], rows["asserts"], strict=True))
+        bands.append(timelines.Band(rows["place"].iloc[0], share, said))
+    order = sorted(
+        bands, key=lambda b: (b.said[-1][0], len({a for _, a in b.said}), b.place), reverse=True
+    )
+    return order[:limit]
+
+
+def agreement_map(found: Agreement, *, granted: bool = False) -> FigureSet:
+    """Draw where two sources agree, named ``agreement-<sector>-<a>-<b>``.
+
+    Parameters
+    ----------
+    found
+        Two maps compared.
+    granted
+        Whether both were taken to have what one of them leaves out.
+
+    Returns
+    -------
+    FigureSet
+        Ground on both maps, and what only one of them has.
+    """
+    words = comparisons.agreement_text(found, granted=granted)
+    alt, caption = comparisons.agreement_words(found, words)
+    text = maps.MapText(
+        title=words.title,
+        subtitle=words.subtitle,
+        notes=words.notes,
+        sources=findings.sources_line((found.source_a, found.source_b), reference.attributions()),
+        key=comparisons.agreement_key(found),
+    )
+    return figures.render(
+        lambda theme: maps.difference_map(
+            found.difference,
+            text=text,
+            base=_base(found.sector, "offline"),
+            places=maps.Places(reference.settlements()),
+            theme=theme,
+        ),
+        name=f"agreement-{found.sector.key}-{found.source_a.id}-{found.source_b.id}",
+        alt=alt,
+        caption=caption,
+    )
+
+
+def agreement_levels(
+    found: Agreement, calendars: Mapping[str, pd.DataFrame], marks: Sequence[date] = ()
+) -> FigureSet:
+    """Draw the area of a sector by two sources over time, named ``levels-<sector>-<a>-<b>``.
+
+    Parameters
+    ----------
+    found
+        Two sources compared.
+    calendars
+        Source id to `helpers.series.calendar`, the same days.
+    marks
+        Days of reports, dashed.
+
+    Returns
+    -------
+    FigureSet
+        A line and a band a source.
+    """
+    sector, tier, sources = found.sector, found.difference.tier, (found.source_a, found.source_b)
+    text = comparisons.levels_text(sector, tier, calendars, sources)
+    named = {source.publisher: calendars[source.id] for source in sources}
+    return figures.render(
+        lambda theme: charts.levels(named, text=text, marks=marks, theme=theme),
+        name=f"levels-{sector.key}-{sources[0].id}-{sources[1].id}",
+        alt=comparisons.levels_alt(sector, text, calendars, sources),
+        caption=text.title,
     )
 
 

@@ -150,10 +150,12 @@ def _write_pages(
 
 
 def _dateline(parameters: Mapping[str, Any]) -> str:
-    """The days of a page in words; a series has a start and an end instead of two maps."""
-    if "report_date" in parameters:
+    """The days of a page in words: two maps, or one, or the start and the end of a series."""
+    if "compare_to" in parameters:
         after, before = (parse_day(parameters[name]) for name in ("report_date", "compare_to"))
         return f"{findings.day(after)}, compared with {findings.day(before)}"
+    if "report_date" in parameters:
+        return findings.day(parse_day(parameters["report_date"]))
     return f"{findings.day(parse_day(parameters['start']))} to " + findings.day(
         parse_day(parameters["end"])
     )
@@ -173,6 +175,7 @@ def _links(ws: Workspace, records: dict[str, Any], current: str) -> list[dict[st
     def text(name: str) -> str:
         sector = records[name]["parameters"].get("sector")
         fixed = {"briefing": "Briefing", "advance-series": "Series"}
+        fixed |= {"claims": "Claims", "agreement": "Sources"}
         return known[sector].name if sector in known else fixed.get(name, name)
 
     return [
