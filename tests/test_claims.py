@@ -228,13 +228,13 @@ HELD, NOT_HELD = {"asserts": "russian_held"}, {"asserts": "not_russian_held"}
 def test_both_sides_meet_the_same_map(ground, held, not_held):
     table = follow({6: ground}, HELD, NOT_HELD)
     assert list(table["status"]) == [held, not_held]
-    assert table["share_now"].nunique() == 1
+    assert table["now_share"].nunique() == 1
 
 
 def test_what_ukraine_holds_is_the_other_side():
     table = follow({6: NOTHING}, HELD, NOT_HELD, tier="ukrainian_held")
     assert list(table["status"]) == ["confirmed", "contradicted"]
-    assert list(table["share_now"]) == [1.0, 1.0]
+    assert list(table["now_share"]) == [1.0, 1.0]
 
 
 def test_a_line_too_near_to_tell_is_contested():
@@ -242,7 +242,7 @@ def test_a_line_too_near_to_tell_is_contested():
     # 100 m beyond the disc, where the source's lines may be off by 200 m.
     edge = LON - (reach + 0.1) / 74.6
     table = follow({6: boxes((edge, 47, 39, 49))}, HELD, NOT_HELD)
-    assert list(table["share_now"]) == [1.0, 1.0]
+    assert list(table["now_share"]) == [1.0, 1.0]
     assert list(table["status"]) == ["contested", "contested"]
     far = follow({6: boxes((edge - 0.01, 47, 39, 49))}, HELD)
     assert list(far["status"]) == ["confirmed"]
@@ -263,7 +263,7 @@ def test_when_the_maps_came_to_show_it():
     row = follow(grounds, HELD).iloc[0]
     assert (row["shown_since"], row["days"]) == (pd.Timestamp("2025-01-08"), 2)
     assert (row["map_then"], row["status_then"]) == (pd.Timestamp("2025-01-06"), "contested")
-    assert row["share_then"] == pytest.approx(0.5, abs=0.01)
+    assert row["then_share"] == pytest.approx(0.5, abs=0.01)
     row = follow({1: ALL, 6: ALL}, HELD).iloc[0]
     assert (row["shown_since"], row["days"]) == (pd.Timestamp("2025-01-01"), -5)
 
@@ -276,7 +276,7 @@ def test_what_no_map_can_tell_is_open():
     )
     table = follow({6: ALL}, unplaced, part, elsewhere, {"asserts": "nothing"})
     assert list(table["status"]) == ["open"] * 3
-    assert list(table["share_now"].isna()) == [True, False, True]
+    assert list(table["now_share"].isna()) == [True, False, True]
     # A map long before the claim says nothing of its day.
     old = follow({1: ALL}, HELD | {"date": "2025-01-20"}).iloc[0]
     assert (old["status_then"], old["status"]) == ("open", "confirmed")

@@ -351,8 +351,8 @@ FOLLOWED_COLUMNS = (
     "part",
     "id",
     "map_then",
-    "share_then",
-    "share_now",
+    "then_share",
+    "now_share",
     "status_then",
     "status",
     "shown_since",
@@ -439,13 +439,13 @@ def follow(ledger: pd.DataFrame, histories: Mapping[str, pd.DataFrame]) -> pd.Da
     table = pd.DataFrame(rows, columns=list(FOLLOWED_COLUMNS))
     return table.astype({"map_then": "datetime64[s]", "shown_since": "datetime64[s]"}).assign(
         days=pd.array(table["days"], dtype="Int64"),
-        share_then=table["share_then"].astype("float64"),
-        share_now=table["share_now"].astype("float64"),
+        then_share=table["then_share"].astype("float64"),
+        now_share=table["now_share"].astype("float64"),
     )
 
 
 def _held_against(claim: Any, place: Place, history: pd.DataFrame | None) -> dict[str, Any]:
-    unknown = {"map_then": pd.NaT, "share_then": np.nan, "share_now": np.nan}
+    unknown = {"map_then": pd.NaT, "then_share": np.nan, "now_share": np.nan}
     unknown |= {"status_then": OPEN, "status": OPEN, "shown_since": pd.NaT, "days": None}
     if history is None or not place.id:
         return unknown
@@ -455,9 +455,9 @@ def _held_against(claim: Any, place: Place, history: pd.DataFrame | None) -> dic
     shares = own["share"]
     before = shares[_lately(shares.index, claim.date)]
     statuses = pd.Series(_status(own["least"], own["most"], claim.asserts), index=own.index)
-    found = unknown | {"share_now": shares.iloc[-1]}
+    found = unknown | {"now_share": shares.iloc[-1]}
     if len(before):
-        found |= {"map_then": before.index[-1], "share_then": before.iloc[-1]}
+        found |= {"map_then": before.index[-1], "then_share": before.iloc[-1]}
     if place.part:
         return found
     found["status"] = statuses.iloc[-1]

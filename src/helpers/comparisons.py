@@ -111,7 +111,7 @@ def claim_sentence(claim: Row, held: pd.DataFrame, source: Source, on: date) -> 
     numbers = {
         f"{status}_places": float((held["status"] == status).sum()) for status in claims.STATUSES
     }
-    known = held["share_now"].notna()
+    known = held["now_share"].notna()
     if not known.any():
         return Finding(_fill("claims", "sentence_open", fields) + ".", numbers)
     if len(held) > 1:
@@ -121,13 +121,13 @@ def claim_sentence(claim: Row, held: pd.DataFrame, source: Source, on: date) -> 
         return Finding(text, numbers | {"places": float(len(held))})
     row = held.iloc[0]
     fields |= {
-        "share": _percent(row["share_now"]),
+        "share": _percent(row["now_share"]),
         "place": row["place"],
         "status": _fill("claims", f"status.{row['status']}", {"off": _off(source)}),
     }
     name = "sentence_part" if row["part"] else "sentence"
     text = _fill("claims", name, fields) + _shown(row) + "."
-    numbers["share_percent"] = 100 * float(row["share_now"])
+    numbers["share_percent"] = 100 * float(row["now_share"])
     if not pd.isna(row["days"]):
         numbers["days"] = float(row["days"])
     return Finding(text, numbers, str(row["sector"]))
@@ -266,7 +266,7 @@ def claims_text(sector: Sector, followed: pd.DataFrame, source: Source, on: date
         return ChartText(_fill("claims", "title_many", fields), subtitle, notes, sources)
     fields |= {
         "place": last["places"][0],
-        "share": _percent(held["share_now"].iloc[0]),
+        "share": _percent(held["now_share"].iloc[0]),
         "off": _off(source),
     }
     title, subtitle = (_fill("claims", name, fields) for name in ("title", "standfirst"))
@@ -425,6 +425,14 @@ def agreement_text(found: Agreement, *, granted: bool = False) -> ChartText:
 
 def _rounded(length_m: float) -> float:
     return round(length_m, -2) if length_m >= 1000 else round(length_m, -1)
+
+
+def agreement_title(several: Sequence[Agreement]) -> str:
+    """Title of a page: of the pair that agrees least."""
+    known = [found for found in several if found.either_km2]
+    if not known:
+        return alone_sentence().text
+    return agreement_text(min(known, key=lambda found: found.jaccard)).title
 
 
 def agreement_key(found: Agreement) -> dict[str, str]:

@@ -93,7 +93,7 @@ class ClaimsDossier:
         tables = (self.followed, self.areas, self.advances)
         told = {
             key for table in tables for key in table.loc[table["status"] != claims.OPEN, "claim_id"]
-        } | set(self.followed.loc[self.followed["share_now"].notna(), "claim_id"])
+        } | set(self.followed.loc[self.followed["now_share"].notna(), "claim_id"])
         other = set(self.followed.loc[self.followed["status"] != then["status"], "claim_id"])
         new = set(self.standing.loc[self.standing["date"] > pd.Timestamp(since), "claim_id"])
         moved = self.standing["claim_id"].isin((other | new) & told)
