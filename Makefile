@@ -16,7 +16,7 @@ PORT ?= 8000
 export SOURCE COMPARE_TO BASE_URL
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report site serve test lab lint notebooks sample bench gallery lock clean
+.PHONY: help setup report site serve test lab lint notebooks sample bench gallery crash lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,9 +64,13 @@ bench: $(STAMP) ## compare with the plain way, in the same run
 	@$(BIN)/python benchmarks/bench_ingest.py
 	@$(BIN)/python benchmarks/bench_measures.py
 	@$(BIN)/python benchmarks/bench_maps.py
+	@$(BIN)/python benchmarks/bench_notebooks.py
 
 gallery: $(STAMP) ## draw every figure in every situation, side by side
 	@$(BIN)/python scripts/gallery.py
+
+crash: $(STAMP) ## kill every command at a hundred moments and see it made good (some minutes)
+	@FRONTLINE_KILLS=100 $(BIN)/python -m pytest -n 2 tests/test_crash.py
 
 lock: ## resolve pyproject.toml into requirements.lock and environment.yml (needs uv)
 	@scripts/lock.sh

@@ -66,18 +66,24 @@ def make(
         If a notebook fails. The failed notebooks are kept in ``reports/failed/<name>``; an earlier
         report of that day stays as it was.
     WorkspaceError
-        If another run is making the same report.
+        If another run is making the same report, or it cannot be written.
     """
     target = folder_of(ws, asked)
-    ws.reports.mkdir(parents=True, exist_ok=True)
     lock = ws.reports / f".{target.name}.lock"
     try:
+        ws.reports.mkdir(parents=True, exist_ok=True)
         with FileLock(lock, timeout=_LOCK_WAIT_S):
             return _make_locked(ws, asked, target, lanes=lanes, server=server, progress=progress)
     except Timeout:
         raise WorkspaceError(
             f"Another run has been making {target} for more than {_LOCK_WAIT_S} s "
             f"(lock file {lock}). Wait for it to end, then run again."
+        ) from None
+    except OSError as error:
+        shutil.rmtree(ws.reports / f".{target.name}.building", ignore_errors=True)
+        raise WorkspaceError(
+            f"Cannot write {error.filename or target}: {error.strerror or error}. What was there "
+            "before is whole; make room, or get permission, and run again."
         ) from None
 
 

@@ -1,0 +1,88 @@
+"""No room, no permission: a plain message, and what was there before stays whole.
+
+A file that may not grow beyond a limit fails as on a full disk, in the middle of a write, and in
+every process that a command starts.
+"""
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from test_crash import CASES, finish, read, tree
+
+LIMITS = (0, 9_000)
+
+
+def limited(root, words, limit):
+    command = [sys.executable, "-m", "helpers.cli", "--root", str(root), *words]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+# A backfill writes through reports alone.
+@pytest.mark.parametrize("command", ["ingest", "report", "site"])
+def test_a_full_disk_is_said_and_changes_nothing(command, tmp_path):
+    make, words = CASES[command]
+    before = make(tmp_path / "before")
+    undisturbed = tmp_path / "undisturbed"
+    shutil.copytree(before, undisturbed)
+    finish(undisturbed, words)
+    failures = 0
+    for limit in LIMITS:
+        root = tmp_path / f"at-{limit}"
+        shutil.copytree(before, root)
+        status, said = limited(root, words, limit)
+        assert "Traceback" not in said, said
+        if status:
+            failures += 1
+            assert "File too large" in said, said
+            whole = tree(root)
+            for name, data in tree(before).items():
+                assert whole[name] == data, f"{name} at {limit}"
+        finish(root, words)
+        assert tree(root) == tree(undisturbed), limit
+    assert failures, "no limit was met"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("reports", ["report", "2025-01-08"]),
+        ("data/processed", ["ingest"]),
+        ("site", ["site"]),
+    ],
+)
+def test_a_file_in_the_place_of_a_folder_is_said(name, words, tmp_path):
+    root = read(tmp_path / "ws")
+    place = root / name
+    shutil.rmtree(place, ignore_errors=True)
+    place.write_text("a file")
+    status, said = limited(root, words, 10**9)
+    assert status == 1, said
+    assert "Traceback" not in said, said
+    assert said.startswith("Error: "), said
+    assert place.read_text() == "a file"
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
+@pytest.mark.parametrize(
+    "words", [["report", "2025-01-08"], ["backfill", "2025-01-08", "2025-01-08"]]
+)
+def test_no_permission_is_said(words, tmp_path):
+    root = read(tmp_path / "ws")
+    (root / "reports").mkdir(mode=0o555)
+    status, said = limited(root, words, 10**9)
+    assert status == 1, said
+    assert "Permission denied" in said
+    assert "Traceback" not in said
