@@ -13,6 +13,7 @@ from bs4 import BeautifulSoup
 from click.testing import CliRunner
 
 from chromium import browser
+from fakereports import EVIL
 from helpers import plans, reports, sources
 from helpers.cli import main
 from helpers.errors import ReportError, SnapshotError, WorkspaceError
@@ -335,3 +336,56 @@ def test_a_report_is_made_again_as_the_maps_were_known(tmp_path):
     assert {job.parameters.get("as_of") for job in plans.plan(ws, asked)} == {"2025-01-31"}
     with pytest.raises(SnapshotError, match="as of 2025-01-07"):
         plans.request(ws.known_by(parse_day("2025-01-07")), parse_day("2025-01-08"))
+
+
+@pytest.fixture(scope="module")
+def evil(tmp_path_factory) -> Path:
+    """A report on data of somebody who wants to run a script in the reader's browser."""
+    ws = sample(tmp_path_factory.mktemp("evil"))
+    frame = {
+        "type": "Polygon",
+        "coordinates": [[[37, 47.8], [37.4, 47.8], [37.4, 48.1], [37, 47.8]]],
+    }
+    properties = {"key": "kurakhove", "name": f"K{EVIL}", "measure": "presence", "note": EVIL}
+    feature = {"type": "Feature", "properties": properties, "geometry": frame}
+    (ws.root / "data" / "sectors.geojson").write_text(
+        json.dumps({"type": "FeatureCollection", "features": [feature]})
+    )
+    (ws.raw / "claims").mkdir()
+    rows = (PROJECT / "data" / "raw" / "claims" / "claims.csv").read_text().splitlines()
+    said = [row.replace("Russia: Ministry of Defence", f'"{EVIL}"', 1) for row in rows]
+    said = [row.replace("Russia says", f"{EVIL} Russia says") for row in said]
+    (ws.raw / "claims" / "claims.csv").write_text("\n".join(said) + "\n")
+    name = ws.raw / "reconstruction" / "<script>globalThis.evil=1<script>.geojson"
+    name.write_text("{")
+    done = run("--root", ws.root, "report", "2025-01-08", "--compare-to", "2024-12-08")
+    assert done.exit_code == 0, done.output
+    return ws.reports / "2025-01-08"
+
+
+def test_a_script_in_a_sector_a_claim_and_a_file_name_is_text(evil):
+    pages = sorted(evil.glob("*.html"))
+    assert len(pages) == len(RUNS)
+    for path in pages:
+        assert "<script" not in path.read_text(), path.name
+    claims = (evil / "claims.html").read_text()
+    assert "onerror=globalThis.evil=1&gt; Russia says it has fully taken Kurakhove" in claims
+    for svg in (evil / "figures").glob("*.svg"):
+        assert "<script" not in svg.read_text(), svg.name
+
+
+@pytest.mark.browser
+def test_chromium_runs_no_script_of_a_claim(tab, evil):
+    for path in sorted(evil.glob("*.html")):
+        tab.open(path.as_uri(), 1280)
+        assert tab.run("typeof globalThis.evil") == "undefined", path.name
+
+
+@pytest.mark.parametrize("option", ["--source", "--compare-to", "--as-of"])
+def test_a_script_or_a_path_in_a_parameter_is_an_error(tmp_path, option):
+    ws = sample(tmp_path)
+    for value in (EVIL, "../../etc", "__import__('os').system('id')"):
+        done = run("--root", ws.root, "report", "2025-01-08", option, value)
+        assert done.exit_code == 1
+        assert done.output.startswith("Error: ")
+    assert not ws.reports.exists()
