@@ -23,7 +23,7 @@ from test_cluster import notebooks
 from test_fetch import played, ws  # noqa: F401  # the fixtures of a played publisher
 
 COMMANDS = ("ingest", "report", "backfill", "fetch", "site")
-KILLS = int(os.environ.get("FRONTLINE_KILLS", "10")) // len(COMMANDS)
+KILLS = int(os.environ.get("FRONTLINE_KILLS", "5")) // len(COMMANDS)
 SAMPLE = PROJECT / "data" / "raw" / "reconstruction"
 DAYS = [f"2024-12-{n:02d}" for n in range(8, 32)] + ["2025-01-07", "2025-01-08"]
 
