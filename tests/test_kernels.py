@@ -1,11 +1,13 @@
 """A forked kernel is as fresh as an ordinary one, shows the same, and leaves nothing behind."""
 
 import asyncio
+import gc
 import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -340,4 +342,30 @@ def test_without_forking_there_is_no_server(monkeypatch):
     monkeypatch.setenv("FRONTLINE_FORK", "0")
     with forkserver.started(os.environ) as server:
         assert server is None
-    assert kernels.manager_class(None) is kernels.AsyncKernelManager
+    assert kernels.manager_class(None) is kernels.KernelManager
+
+
+@pytest.mark.parametrize("forked", [True, False])
+def test_a_kernel_is_spoken_to_without_ports_and_leaves_no_socket(
+    server, forked, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    [said] = run(
+        server if forked else None,
+        "from ipykernel import get_connection_info; "
+        "print(get_connection_info(unpack=True)['transport'])",
+    )
+    assert text(said) == "ipc"
+    gc.collect()
+    assert not list(tmp_path.iterdir())
+
+
+def test_where_the_path_of_a_socket_would_be_too_long_a_kernel_has_ports(
+    server, tmp_path, monkeypatch
+):
+    long = tmp_path / ("a" * 100)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    assert kernels.manager_class(server)().transport == "tcp"
+    [said] = run(server, "1 + 1")
+    assert text(said) == "2"

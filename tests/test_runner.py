@@ -75,6 +75,14 @@ def test_a_failing_cell_is_named_kept_and_the_others_run(tmp_path):
     assert (tmp_path / "out" / "good.ipynb").is_file()
 
 
+def test_a_kernel_that_dies_is_an_error_that_names_the_notebook(tmp_path):
+    bad = write(tmp_path / "bad.ipynb", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    with pytest.raises(
+        ReportError, match=r"kernel of notebook bad.ipynb \(bad\) did not start, or"
+    ):
+        runner.run_all([Job(bad, "bad", {})], tmp_path / "out", environment())
+
+
 def test_a_notebook_that_exits_early_is_an_error(tmp_path):
     path = write(tmp_path / "a.ipynb", "import sys; sys.exit(0)", "y = 2")
     with pytest.raises(ReportError, match=r"stopped early: .*'y = 2'"):

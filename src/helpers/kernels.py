@@ -10,8 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import sys
+import tempfile
 import warnings
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,8 @@ from helpers.forkserver import Child, ForkError, ForkServer
 _POLITE_S = 1
 # What a forked child can be given; anything else that is for `subprocess.Popen` it cannot.
 _GIVEN = {"env", "cwd", "kernel_id", "extra_arguments"}
+# unix(7): an address has 108 bytes, its end included; the number of the socket follows ours.
+_LONGEST_ADDRESS = 100
 
 
 class ForkProvisioner(LocalProvisioner):
@@ -76,6 +81,22 @@ class ForkProvisioner(LocalProvisioner):
                 await asyncio.wait_for(self.process.ended(), _POLITE_S)
 
 
+class KernelManager(AsyncKernelManager):
+    """A kernel manager that speaks to its kernel through Unix sockets in a folder of its own.
+
+    The ordinary one looks for free TCP ports, lets them go and hopes that nobody takes them before
+    the kernel does; with several notebooks starting at once somebody at times did.
+    """
+
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)
+        folder = tempfile.mkdtemp(prefix="frontline-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        address = f"{folder}/kernel"
+        if os.name == "posix" and len(address) <= _LONGEST_ADDRESS:
+            self.transport, self.ip = "ipc", address
+
+
 def manager_class(server: ForkServer | None) -> type[AsyncKernelManager]:
     """Make the class of kernel managers that nbclient and papermill take.
 
@@ -90,9 +111,9 @@ def manager_class(server: ForkServer | None) -> type[AsyncKernelManager]:
         For ``kernel_manager_class``. A kernel specification that names a provisioner keeps it.
     """
     if server is None:
-        return AsyncKernelManager
+        return KernelManager
 
-    class ForkedKernelManager(AsyncKernelManager):
+    class ForkedKernelManager(KernelManager):
         def __init__(self, **traits: Any) -> None:
             super().__init__(**traits)
             if self.kernel_spec and "kernel_provisioner" not in self.kernel_spec.metadata:

@@ -161,6 +161,11 @@ def run(
             f"Notebook {job.notebook.name} ({job.name}) failed in code cell "
             f"[{failure.exec_count}], which starts {_first_line(failure.source)!r}. {cause}"
         ) from None
+    except RuntimeError as failure:  # nbclient's DeadKernelError, and a kernel that never answers
+        raise ReportError(
+            f"The kernel of notebook {job.notebook.name} ({job.name}) did not start, or died: "
+            f"{failure}. Run it again; with FRONTLINE_FORK=0 it runs in an ordinary kernel."
+        ) from failure
     unrun = [cell.source for cell in notebook.cells if cell.cell_type == "code" and _skipped(cell)]
     if unrun:
         raise ReportError(
