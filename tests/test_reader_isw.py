@@ -185,16 +185,6 @@ def test_an_archive_that_is_not_safe_is_refused(tmp_path, entry, message):
         read(path)
 
 
-def test_an_archive_that_unpacks_to_a_full_disk_is_refused(tmp_path, monkeypatch):
-    path = shapefile(tmp_path)
-    monkeypatch.setattr(isw, "MAX_UNPACKED_BYTES", 100)
-    with pytest.raises(SnapshotError, match="more than the 100 allowed"):
-        read(path)
-    path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(SnapshotError, match="not a zip archive"):
-        read(path)
-
-
 @pytest.mark.parametrize(
     "name",
     ["UkraineControlMapAO02FEB22024.zip", "ReportedUkrainianPartisanWarfareNOV092924.zip",

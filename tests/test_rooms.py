@@ -12,7 +12,17 @@ DESCRIPTION = Path(__file__).parents[1] / "docs" / "rooms.md"
 # Rooms in the order of their storeys: a room may import rooms of lower storeys only.
 STOREYS = (
     {"errors"},
-    {"projection", "files", "workspace", "labels", "tables", "crate", "forkserver", "jobs"},
+    {
+        "projection",
+        "files",
+        "workspace",
+        "labels",
+        "tables",
+        "crate",
+        "forkserver",
+        "jobs",
+        "limits",
+    },
     {"schema", "sources", "style", "readers.names", "kernels"},
     {
         "export",

@@ -9,9 +9,8 @@ import pandas as pd
 
 from helpers import claims, reference
 from helpers.errors import SchemaError, WorkspaceError
+from helpers.limits import limit
 from helpers.workspace import PROJECT, Workspace
-
-_MAX_BYTES = 20_000_000
 
 
 def path(ws: Workspace) -> Path:
@@ -43,8 +42,11 @@ def read(ws: Workspace) -> pd.DataFrame:
     source = path(ws)
     if not source.is_file():
         raise WorkspaceError(f"There is no ledger {ws.claims_file}. docs/claims.md shows its form.")
-    if source.stat().st_size > _MAX_BYTES:
-        raise SchemaError(f"{source.name} is larger than {_MAX_BYTES // 10**6} MB.")
+    if source.stat().st_size > limit("FRONTLINE_MAX_LEDGER_MB") * 1_000_000:
+        raise SchemaError(
+            f"{source.name} is larger than FRONTLINE_MAX_LEDGER_MB "
+            f"({limit('FRONTLINE_MAX_LEDGER_MB')}) allows."
+        )
     table = _table(source)
     gazetteer = claims.Gazetteer(reference.settlements(), reference.place_names())
     found = claims.check(table, gazetteer, reference.sectors(ws.sectors_file), source.name)

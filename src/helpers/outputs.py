@@ -13,7 +13,7 @@ from helpers.changes import SectorChange
 from helpers.files import write_atomic
 
 # A spreadsheet takes a text that starts with one of these for a formula.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 # 6 decimals of a degree are 0.1 m, far below any source's error.
 _GRID_DEG = 1e-6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,15 @@ import simdjson
 from shapely.geometry.base import BaseGeometry
 
 from helpers.errors import SnapshotError
+from helpers.limits import limit
 from helpers.projection import area_km2
 from helpers.schema import THEATRE, Repairs
 
-# More than any map that was ever published: the largest day seen has 3.6 MB and 95,000 vertices.
-# A file beyond this is not read into memory.
-MAX_BYTES = 256 * 1024 * 1024
+# Segments of which the crossings of a whole map are estimated, and how many others the box of an
+# ordinary one meets: its neighbours, and a few.
+_SAMPLE, _ORDINARY = 64, 10
+# With fewer vertices, no map can cross itself too often.
+_FEW = 500
 _LFS = b"version https://git-lfs"
 _NEXT = "Fetch the file again; the other days are not affected."
 
@@ -72,11 +76,13 @@ def load(path: Path, *, member: str = "") -> Features:
     Raises
     ------
     SnapshotError
-        With path, position and cause, if the file is empty, cut off, not JSON, not GeoJSON, or
-        lies outside the region that the project measures.
+        With path, position and cause, if the file is empty, cut off, not JSON, not GeoJSON, has a
+        key twice in one object, lies outside the region that the project measures, or is more than
+        `helpers.limits` allows.
     """
     data = read_bytes(path)
     found = _load_quickly(data, member) or _load_slowly(data, member, path)
+    _check_size(found.geometry, path)
     _check_place(found.geometry, path)
     return found
 
@@ -105,10 +111,12 @@ def checked(
     Raises
     ------
     SnapshotError
-        If coordinates are no numbers, or lie outside the region that the project measures.
+        If coordinates are no numbers, lie outside the region that the project measures, or are
+        more than `helpers.limits` allows.
     """
     if not np.isfinite(shapely.get_coordinates(geometry)).all():
         raise SnapshotError(f"{path}: has coordinates that are no numbers. {_NEXT}")
+    _check_size(geometry, path)
     _check_place(geometry, path)
     return Features(geometry, properties, nulls)
 
@@ -129,17 +137,18 @@ def read_bytes(path: Path) -> bytes:
     Raises
     ------
     SnapshotError
-        If it cannot be read, or is larger than `MAX_BYTES`.
+        If it cannot be read, or is larger than `helpers.limits` allows.
     """
     try:
         size = path.stat().st_size
-        if size <= MAX_BYTES:
+        if size <= limit("FRONTLINE_MAX_FILE_MB") * 1_000_000:
             return path.read_bytes()
     except OSError as error:
         raise SnapshotError(f"{path}: cannot be read: {error.strerror}.") from None
     raise SnapshotError(
-        f"{path}: {size:,} bytes, more than the {MAX_BYTES:,} that are read. "
-        "Check that the file belongs to this source."
+        f"{path}: {size:,} bytes, more than FRONTLINE_MAX_FILE_MB "
+        f"({limit('FRONTLINE_MAX_FILE_MB')}) allows. Check that the file belongs to this source; "
+        "if it does, raise that environment variable."
     )
 
 
@@ -153,20 +162,25 @@ def _load_quickly(data: bytes, member: str) -> Features | None:
         collection: Any = simdjson.Parser().parse(data)
         if member:
             collection = collection[member]
+        _check_keys(list(collection.keys()))
         if collection["type"] != "FeatureCollection":
             return None
         rings: list[npt.NDArray[np.float64]] = []
         parts, wholes = [0], [0]
         properties, nulls = [], 0
         for feature in collection["features"]:
+            _check_keys(list(feature.keys()))
             if feature["geometry"] is None:
                 nulls += 1
                 continue
+            _check_keys(list(feature["geometry"].keys()))
             for polygon in _polygons(feature["geometry"]):
                 rings += map(_ring, polygon)
                 parts.append(len(rings))
             wholes.append(len(parts) - 1)
             about = feature["properties"]
+            if about is not None:
+                _check_keys(list(about.keys()))
             properties.append({} if about is None else about.as_dict())
         xy = np.concatenate(rings)
         if not np.isfinite(xy).all():
@@ -178,6 +192,20 @@ def _load_quickly(data: bytes, member: str) -> Features | None:
         return Features(shapes, properties, nulls)
     except _ODD:
         return None
+
+
+class _DoubledKeyError(ValueError):
+    """One key twice in one object: parsers differ in which they take (RFC 8259, section 4)."""
+
+
+def _check_keys(names: list[str]) -> None:
+    if len(set(names)) < len(names):
+        raise _DoubledKeyError(next(repr(name) for name in names if names.count(name) > 1))
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    _check_keys([name for name, _ in pairs])
+    return dict(pairs)
 
 
 def _polygons(geometry: Any) -> Any:
@@ -239,7 +267,14 @@ def parse(data: bytes, path: Path) -> Any:
             f"{path}: this is a Git LFS pointer, not the map. Fetch the file itself (git lfs pull)."
         )
     try:
-        return orjson.loads(data)
+        # orjson says at which byte a file is broken, and has a limit of levels.
+        orjson.loads(data)
+        return json.loads(data, object_pairs_hook=_once)
+    except _DoubledKeyError as error:
+        raise SnapshotError(
+            f"{path}: an object has the key {error} twice; which of them counts is not known. "
+            "Ask the publisher which, and take the other out."
+        ) from None
     except orjson.JSONDecodeError as error:
         # The parser tells characters; a person looks the byte up.
         byte = len(error.doc[: error.pos].encode())
@@ -270,6 +305,39 @@ def _geometry(content: Any, where: str) -> BaseGeometry:
     if not np.isfinite(shapely.get_coordinates(geometry)).all():
         raise SnapshotError(f"{where} has coordinates that are no numbers. {_NEXT}")
     return geometry
+
+
+def _check_size(geometry: npt.NDArray[np.object_], path: Path) -> None:
+    """Refuse what would take minutes and gigabytes to repair and to join."""
+    vertices = int(shapely.get_num_coordinates(geometry).sum())
+    _check_limit("FRONTLINE_MAX_VERTICES", vertices, "vertices", path)
+    whole = len(geometry) == 1 and shapely.is_valid(geometry[0])
+    if vertices > _FEW and not whole:
+        _check_limit(
+            "FRONTLINE_MAX_CROSSINGS", _crossings(geometry), "crossing lines, by estimate", path
+        )
+
+
+def _check_limit(name: str, found: int, what: str, path: Path) -> None:
+    if found > limit(name):
+        raise SnapshotError(
+            f"{path}: has {found:,} {what}; {name} allows {limit(name):,}. Check that the file "
+            "belongs to this source; if it does, raise that environment variable."
+        )
+
+
+def _crossings(geometry: npt.NDArray[np.object_]) -> int:
+    """Estimate how often lines cross, from above: by how many boxes of others a segment's meets."""
+    xy, ring = shapely.get_coordinates(
+        shapely.get_rings(shapely.get_parts(geometry)), return_index=True
+    )
+    joined = ring[1:] == ring[:-1]
+    low = np.minimum(xy[1:], xy[:-1])[joined]
+    high = np.maximum(xy[1:], xy[:-1])[joined]
+    some = np.random.default_rng(0).integers(0, len(low), _SAMPLE)
+    meets = ((low <= high[some, None]) & (high >= low[some, None])).all(axis=2)
+    each = meets.sum() / _SAMPLE - _ORDINARY
+    return int(max(0.0, each) * len(low) / 2)
 
 
 def _check_place(geometry: npt.NDArray[np.object_], path: Path) -> None:

@@ -12,6 +12,7 @@ Control, advance and claims are disjoint. ISW dates its map by the day whose sit
 from __future__ import annotations
 
 import re
+import stat
 import zipfile
 from datetime import date
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,7 @@ import numpy as np
 import shapely
 
 from helpers.errors import SnapshotError
+from helpers.limits import limit
 from helpers.projection import STORAGE_CRS
 from helpers.readers import geojson, names
 from helpers.schema import LayerMap, check_maps
@@ -48,8 +50,6 @@ _KURSK = (r"kursk_?russian_?advances", "regained")
 _PATTERNS = tuple((re.compile(form, re.IGNORECASE), layer) for form, layer in (_KURSK, *_ALIASES))
 # Properties with the day that a feature shows; ChangeDate and EndDate tell how long it was valid.
 _DAY_KEYS = ("date", "datetime")
-# More than any published shapefile; stops archives that unpack to a full disk.
-MAX_UNPACKED_BYTES = 256 * 1024 * 1024
 
 
 def read(path: Path) -> list[LayerMap]:
@@ -170,10 +170,13 @@ def _shapefile(path: Path) -> str:
         inside = PurePosixPath(entry.filename)
         if inside.is_absolute() or ".." in inside.parts or "\\" in entry.filename:
             raise SnapshotError(f"{path}: the entry {entry.filename!r} leaves the archive.")
+        if stat.S_ISLNK(entry.external_attr >> 16):
+            raise SnapshotError(f"{path}: the entry {entry.filename!r} is a link.")
     size = sum(entry.file_size for entry in entries)
-    if size > MAX_UNPACKED_BYTES:
+    if size > limit("FRONTLINE_MAX_UNPACKED_MB") * 1_000_000:
         raise SnapshotError(
-            f"{path}: unpacks to {size:,} bytes, more than the {MAX_UNPACKED_BYTES:,} allowed."
+            f"{path}: unpacks to {size:,} bytes, more than FRONTLINE_MAX_UNPACKED_MB "
+            f"({limit('FRONTLINE_MAX_UNPACKED_MB')}) allows."
         )
     found = [entry.filename for entry in entries if entry.filename.lower().endswith(".shp")]
     if len(found) != 1:
