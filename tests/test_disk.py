@@ -4,6 +4,7 @@ A file that may not grow beyond a limit fails as on a full disk, in the middle o
 every process that a command starts.
 """
 
+import ctypes
 import os
 import resource
 import shutil
@@ -12,12 +13,22 @@ import sys
 
 import pytest
 
-from test_crash import CASES, finish, read, tree
+import fakereports
+from test_crash import CASES, finish, read, sample, tree
 
 LIMITS = (0, 9_000)
+# linux/prctl.h, linux/capability.h: without these two, root may write where anybody may.
+PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
 
 
 def limited(root, words, limit):
+    def restrict():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        if os.getuid() == 0:
+            libc = ctypes.CDLL(None)
+            for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
+                assert libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0
+
     command = [sys.executable, "-m", "helpers.cli", "--root", str(root), *words]
     done = subprocess.run(
         command,
@@ -25,7 +36,7 @@ def limited(root, words, limit):
         text=True,
         timeout=120,
         check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        preexec_fn=restrict,
     )
     return done.returncode, done.stdout + done.stderr
 
@@ -75,14 +86,24 @@ def test_a_file_in_the_place_of_a_folder_is_said(name, words, tmp_path):
     assert place.read_text() == "a file"
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
 @pytest.mark.parametrize(
-    "words", [["report", "2025-01-08"], ["backfill", "2025-01-08", "2025-01-08"]]
+    ("name", "words"),
+    [
+        ("data", ["ingest"]),
+        ("reports", ["report", "2025-01-08"]),
+        ("reports", ["backfill", "2025-01-08", "2025-01-08"]),
+        (".", ["site"]),
+    ],
 )
-def test_no_permission_is_said(words, tmp_path):
-    root = read(tmp_path / "ws")
-    (root / "reports").mkdir(mode=0o555)
+def test_no_permission_is_said_and_changes_nothing(name, words, tmp_path):
+    root = (sample if name == "data" else read)(tmp_path / "ws")
+    fakereports.report(root, "2025-01-07")
+    before = tree(root)
+    place = root / name
+    place.chmod(0o555)
     status, said = limited(root, words, 10**9)
+    place.chmod(0o755)
     assert status == 1, said
     assert "Permission denied" in said
     assert "Traceback" not in said
+    assert {name: data for name, data in tree(root).items() if name in before} == before
