@@ -12,11 +12,13 @@ SOURCE ?=
 COMPARE_TO ?=
 # make site BASE_URL=https://example.org/frontline/
 BASE_URL ?=
+ACCEPT ?=
 PORT ?= 8000
-export SOURCE COMPARE_TO BASE_URL
+export SOURCE COMPARE_TO BASE_URL ACCEPT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report site serve test lab lint notebooks sample bench gallery crash lock clean
+.PHONY: help setup report site serve test lab lint notebooks sample bench gallery crash mutants \
+  regress audit sbom lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,8 +74,20 @@ gallery: $(STAMP) ## draw every figure in every situation, side by side
 crash: $(STAMP) ## kill every command at a hundred moments and see it made good (some minutes)
 	@FRONTLINE_KILLS=100 $(BIN)/python -m pytest -n 2 tests/test_crash.py
 
+mutants: $(STAMP) ## break the measuring rooms in every way and see their tests fail (half an hour)
+	@mkdir -p mutants && $(BIN)/mutmut run && $(BIN)/python scripts/mutants.py
+
+regress: $(STAMP) ## compare the numbers of the committed examples with fresh ones (ACCEPT=1 keeps them)
+	@$(BIN)/python scripts/regress.py $${ACCEPT:+--accept}
+
+audit: $(STAMP) ## ask for known vulnerabilities of the locked packages
+	@$(BIN)/python scripts/audit.py
+
+sbom: $(STAMP) ## write the software bill of materials to dist/sbom.cdx.json
+	@$(BIN)/python scripts/sbom.py dist/sbom.cdx.json
+
 lock: ## resolve pyproject.toml into requirements.lock and environment.yml (needs uv)
 	@scripts/lock.sh
 
 clean: ## remove what can be made again
-	@rm -rf data/processed/* reports .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	@rm -rf data/processed/* reports site dist mutants .pytest_cache .ruff_cache .mypy_cache .hypothesis
