@@ -63,6 +63,7 @@ REFUSED = {
         "depth limit",
     ),
     "levels of objects": (NAME, nested(10_000, '{"geometries": [').encode(), "depth limit"),
+    "a thousand levels": (NAME, collection(feature(nested(1_000))), "nested too deeply"),
     "not a number": (
         NAME,
         collection(feature("[[[37, 48], [NaN, 48], [37, 49], [37, 48]]]")),

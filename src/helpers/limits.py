@@ -12,7 +12,7 @@ from helpers.errors import ParameterError
 
 # Far beyond any map that was ever published: the largest day seen has 3.6 MB, 95,000 vertices, and
 # no two lines that cross without end. Levels of JSON are limited by the
-# parser, to 1,024.
+# parsers, to about a thousand.
 DEFAULTS: Mapping[str, int] = {
     # A file, and what an archive unpacks to.
     "FRONTLINE_MAX_FILE_MB": 256,

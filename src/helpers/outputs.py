@@ -20,9 +20,11 @@ _GRID_DEG = 1e-6
 
 
 def _harmless(value: Any) -> Any:
-    if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
-        return "'" + value
-    return value
+    if not isinstance(value, str):
+        return value
+    # The csv module does not quote a lone carriage return, which readers take for the end of a row.
+    plain = value.replace("\r\n", "\n").replace("\r", "\n")
+    return "'" + plain if value.startswith(_FORMULA_STARTS) else plain
 
 
 def table_text(frame: pd.DataFrame) -> str:

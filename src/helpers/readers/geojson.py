@@ -82,8 +82,8 @@ def load(path: Path, *, member: str = "") -> Features:
     """
     data = read_bytes(path)
     found = _load_quickly(data, member) or _load_slowly(data, member, path)
-    _check_size(found.geometry, path)
     _check_place(found.geometry, path)
+    _check_size(found.geometry, path)
     return found
 
 
@@ -116,8 +116,8 @@ def checked(
     """
     if not np.isfinite(shapely.get_coordinates(geometry)).all():
         raise SnapshotError(f"{path}: has coordinates that are no numbers. {_NEXT}")
-    _check_size(geometry, path)
     _check_place(geometry, path)
+    _check_size(geometry, path)
     return Features(geometry, properties, nulls)
 
 
@@ -274,6 +274,10 @@ def parse(data: bytes, path: Path) -> Any:
         raise SnapshotError(
             f"{path}: an object has the key {error} twice; which of them counts is not known. "
             "Ask the publisher which, and take the other out."
+        ) from None
+    except RecursionError:
+        raise SnapshotError(
+            f"{path}: nested too deeply. Check that the file belongs to this source."
         ) from None
     except orjson.JSONDecodeError as error:
         # The parser tells characters; a person looks the byte up.
