@@ -1,9 +1,14 @@
+import json
+import re
+import shlex
 import shutil
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+import fakereports
+from helpers import doctor
 from helpers.cli import main
 from helpers.schema import MEASURE_COLUMNS
 from helpers.workspace import PROJECT
@@ -85,3 +90,126 @@ def test_help_needs_no_workspace():
         done = run(*words, "--help")
         assert done.exit_code == 0
         assert len(done.output.splitlines()) <= 40
+
+
+def commands():
+    found = {}
+    for name, command in main.commands.items():
+        inner = getattr(command, "commands", None)
+        found |= {f"{name} {k}": c for k, c in inner.items()} if inner else {name: command}
+    return found
+
+
+@pytest.mark.parametrize("name", commands())
+def test_help_fits_a_screen_and_has_examples_that_parse(name):
+    done = run(*name.split(), "--help")
+    lines = done.output.splitlines()
+    assert len(lines) <= 32
+    assert max(map(len, lines)) <= 80
+    text = done.output.replace("\\\n", " ")
+    examples = re.findall(r"frontline((?: --\w+)? " + name + r".*?)\)?\"?$", text, re.MULTILINE)
+    assert examples
+    for example in examples:
+        words = [w for w in shlex.split(example) if w != "--verbose" or name == "check"]
+        with commands()[name].make_context(name, words[len(name.split()) :]) as context:
+            assert context.args == []
+
+
+def test_the_list_of_commands_is_not_cut_off():
+    listed = run("--help").output.split("Commands:")[1]
+    assert "..." not in listed
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("ingest",),
+        ("check",),
+        ("claims", "check"),
+        ("report", "2025-01-08", "--dry-run", "--compare-to", "2025-01-07"),
+        ("backfill", "2025-01-08", "2025-01-08", "--dry-run"),
+        (*MEASURE, "--sector", "toretsk"),
+        ("doctor", "--offline"),
+    ],
+)
+def test_json_is_one_document(two_days, words):
+    done = run("--root", two_days.root, *words, "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)
+    assert done.stderr == ""
+
+
+def test_quiet_says_results_only_and_verbose_every_step(two_days):
+    loud = run("--root", two_days.root, "--verbose", "ingest")
+    assert "reconstruction: file 2 of 2" in loud.stderr
+    fakereports.report(two_days.root, "2025-01-08")
+    quiet = run("--root", two_days.root, "--quiet", "site")
+    assert quiet.stderr == ""
+    assert quiet.stdout.strip().endswith("index.html")
+    assert "files made" in run("--root", two_days.root, "site").stderr
+    assert "exclude each other" in run("--quiet", "--verbose", "ingest").stderr
+
+
+def test_colours_are_for_terminals_that_want_them(two_days, monkeypatch):
+    words = ["--root", str(two_days.root), "doctor", "--offline"]
+    runner = CliRunner()
+    assert "\x1b[32m" in runner.invoke(main, words, color=True).output
+    assert "\x1b[" not in runner.invoke(main, words).output
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[" not in runner.invoke(main, words, color=True).output
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_can_complete(shell):
+    assert "_FRONTLINE_COMPLETE" in run("completion", shell).output
+
+
+@pytest.mark.parametrize(
+    ("words", "incomplete", "found"),
+    [
+        (["measures", "--source"], "deep", ["deepstate"]),
+        (["animate", "--sector"], "kur", ["kurakhove", "kursk"]),
+        (["rep"], "rep", ["report"]),
+    ],
+)
+def test_completion_knows_sources_and_sectors(two_days, words, incomplete, found):
+    from click.shell_completion import ShellComplete
+
+    completer = ShellComplete(main, {}, "frontline", "_FRONTLINE_COMPLETE")
+    before = words if words[0] != "rep" else []
+    given = ["--root", str(two_days.root), *before]
+    assert [one.value for one in completer.get_completions(given, incomplete)] == found
+
+
+def test_a_doctor_finds_what_is_wrong_and_says_what_to_do(two_days, monkeypatch):
+    done = run("--root", two_days.root, "doctor", "--offline")
+    assert done.exit_code == 0, done.output
+    assert "note  data: reconstruction not read yet" in done.output
+    run("--root", two_days.root, "ingest")
+    done = run("--root", two_days.root, "doctor", "--offline")
+    assert "ok    data: reconstruction 2 days to 2025-01-08" in done.output
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert "apt install chromium" in run("--root", two_days.root, "doctor", "--offline").output
+    monkeypatch.setattr(doctor, "_LEAST_FREE_GB", 1e9)
+    shutil.rmtree(two_days.raw)
+    two_days.raw.mkdir()
+    done = run("--root", two_days.root, "doctor", "--offline")
+    assert done.exit_code == 1
+    assert "FAULT workspace: " in done.output
+    assert "FAULT data: no files in" in done.output
+    assert "frontline fetch deepstate" in done.output
+
+
+def test_a_doctor_names_the_hosts_that_do_not_answer(two_days, monkeypatch):
+    monkeypatch.setattr(doctor, "_answers", lambda host: "arcgis" not in host)
+    done = run("--root", two_days.root, "doctor")
+    assert done.exit_code == 0
+    assert "note  network: no answer from services5.arcgis.com, www.arcgis.com" in done.output
+
+
+def test_a_doctor_finds_an_old_package(two_days, monkeypatch):
+    monkeypatch.setattr(doctor, "requires", lambda name: ["numpy>=99", "nosuchpackage"])
+    done = run("--root", two_days.root, "doctor", "--offline", "--json")
+    fault = next(one for one in json.loads(done.output) if one["what"] == "packages")
+    assert fault["status"] == "fault"
+    assert "not >=99; nosuchpackage is not installed" in fault["found"]

@@ -47,7 +47,7 @@ STOREYS = (
     {"arcgis", "raw"},
     {"fetch"},
     {"plates", "reports", "site"},
-    {"animation", "daily", "verify", "backfill", "tasks", "cluster"},
+    {"guide", "doctor", "animation", "daily", "verify", "backfill", "tasks", "cluster"},
     {"cli"},
 )
 
@@ -60,7 +60,7 @@ DRAWING = {"style", "sheet", "furniture", "labels", "maps", "charts", "calendars
 }
 DATA = {"snapshots", "store", "ingest", "publishers"}
 # Only these ask another machine; the fork server talks to its own children.
-ASKING = {"web", "basemap", "forkserver", "cluster"}
+ASKING = {"web", "basemap", "forkserver", "cluster", "doctor"}
 SOCKETS = {"requests", "httpx", "urllib3", "socket", "http", "aiohttp", "contextily"} | {
     "distributed"
 }

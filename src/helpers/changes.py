@@ -19,6 +19,7 @@ from shapely.geometry.base import BaseGeometry
 
 from helpers.projection import STORAGE_CRS, area_km2, transform
 from helpers.schema import INVERTED_TIERS, TIERS, check_tier
+from helpers.tables import Table
 
 if TYPE_CHECKING:
     from helpers.reference import Sector
@@ -129,6 +130,26 @@ class SectorChange:
     def elapsed_days(self) -> int:
         """Days between the two maps."""
         return (self.after_day - self.before_day).days
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the numbers, each change beside its error."""
+        numbers = {
+            "area_before_km2": self.area_before_km2,
+            "area_after_km2": self.area_after_km2,
+            "area_error_km2": self.area_error_km2,
+            "gained_km2": self.gained_km2,
+            "lost_km2": self.lost_km2,
+            "net_km2": self.net_km2,
+            "change_error_km2": self.change_error_km2,
+            "pieces": len(self.pieces),
+        }
+        return Table(
+            pd.DataFrame([numbers]),
+            f"{self.sector.name}, {self.tier.replace('_', ' ')}, {self.before_day} to "
+            f"{self.after_day} ({self.elapsed_days} days). {self.source.title}.",
+            {"area_error_km2": "± area", "change_error_km2": "± change"},
+            signed=("net_km2",),
+        )._repr_html_()
 
 
 def in_sector(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -30,32 +32,118 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except FrontlineError as error:
-            click.echo(f"Error: {error}", err=True)
+            _fail(str(error))
             ctx.exit(1)
         except BrokenPipeError:
             raise  # whoever reads has enough: click ends quietly
         except OSError as error:
             place = f"{error.filename}: " if error.filename else ""
-            click.echo(f"Error: {place}{error.strerror or error}", err=True)
+            _fail(f"{place}{error.strerror or error}")
             ctx.exit(1)
 
 
-@click.group(cls=_Group, context_settings=_SETTINGS)
+def _fail(message: str) -> None:
+    click.echo(click.style("Error: ", fg="red", bold=True) + message, err=True)
+
+
+_EPILOG = """\b
+Exit status:
+  0  done
+  1  something failed; what could be done is done, and the rest is named
+  2  a command or an option that is not known
+  3  check, daily: days are in quarantine
+  4  daily: nothing new
+"""
+
+
+@click.group(cls=_Group, context_settings=_SETTINGS, epilog=_EPILOG)
 @click.option(
     "--root",
     type=click.Path(path_type=Path),
     help="The workspace: any folder with data/raw/<source>/. "
     "Default: $FRONTLINE_ROOT, the folder you are in, or the project's own.",
 )
+@click.option("--quiet", "-q", is_flag=True, help="Results and errors only; no progress.")
+@click.option(
+    "--verbose", "-v", is_flag=True, help="A line for each step, also without a terminal."
+)
 @click.version_option(__version__, prog_name="frontline")
 @click.pass_context
-def main(ctx: click.Context, root: Path | None) -> None:
-    """Measure and map changes in published control-of-terrain maps."""
+def main(ctx: click.Context, root: Path | None, *, quiet: bool, verbose: bool) -> None:
+    """Measure and map changes in published control-of-terrain maps.
+
+    \b
+    frontline doctor               is this machine ready?
+    frontline report 2025-01-08    the report of a day, from what is in data/raw
+    """
+    if quiet and verbose:
+        raise click.UsageError("--quiet and --verbose exclude each other.")
+    ctx.meta[_QUIET], ctx.meta[_VERBOSE] = quiet, verbose
+    if "NO_COLOR" in os.environ:  # https://no-color.org
+        ctx.color = False
     # Found only when a command runs: --help works anywhere.
     find: Callable[[], Workspace] = (lambda: Workspace.at(root)) if root else Workspace.find
     ctx.obj = find
 
 
+_QUIET, _VERBOSE = "helpers.cli.quiet", "helpers.cli.verbose"
+
+
+def _asked_to_be(what: str) -> bool:
+    return bool(click.get_current_context().meta.get(what))
+
+
+def _aside(message: str) -> None:
+    """Say what is no result."""
+    if not _asked_to_be(_QUIET):
+        click.echo(message, err=True)
+
+
+def _bar(**options: Any) -> Any:
+    """A progress bar; none without a terminal, and none when it is to be quiet."""
+    from tqdm import tqdm
+
+    hidden = True if _asked_to_be(_QUIET) or _asked_to_be(_VERBOSE) else None
+    return tqdm(disable=hidden, leave=False, **options)
+
+
+def _tell(content: Any, lines: Iterable[object], *, as_json: bool) -> None:
+    """The result: lines for a person, or one JSON document for a program."""
+    if as_json:
+        click.echo(json.dumps(content, ensure_ascii=False, default=str, indent=1))
+        return
+    for line in lines:
+        click.echo(line)
+
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="The result as JSON, for programs.")
+
+
+def _sources(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Completion in a shell."""
+    from helpers import publishers
+
+    return [key for key in publishers.known(_workspace(ctx)) if key.startswith(incomplete)]
+
+
+def _sectors(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    from helpers import reference
+
+    known = [*reference.sectors(_workspace(ctx).sectors_file), "all"]
+    return [key for key in known if key.startswith(incomplete)]
+
+
+def _workspace(ctx: click.Context) -> Workspace:
+    root = ctx.find_root().params.get("root")
+    return Workspace.at(root) if root else Workspace.find()
+
+
+_SOURCE = click.option(
+    "--source",
+    default="",
+    shell_complete=_sources,
+    help="Source id. Default: the workspace's own.",
+)
 _JOBS = click.option(
     "--jobs",
     type=click.IntRange(min=1),
@@ -75,11 +163,12 @@ _SCHEDULER = click.option(
 @contextmanager
 def _cells(what: str) -> Iterator[Callable[[str, int, int], None]]:
     """A bar that shows the notebook, the cells done and the time left."""
-    from tqdm import tqdm
-
-    with tqdm(total=None, unit="cell", desc=what, disable=None, leave=False) as bar:
+    lines = _asked_to_be(_VERBOSE)
+    with _bar(total=None, unit="cell", desc=what) as bar:
 
         def advance(name: str, done: int, count: int) -> None:
+            if lines:
+                click.echo(f"{what}: cell {done} of {count}, {name}", err=True)
             bar.total = count
             bar.set_postfix_str(name, refresh=False)
             bar.update(max(done - bar.n, 0))
@@ -89,18 +178,24 @@ def _cells(what: str) -> Iterator[Callable[[str, int, int], None]]:
 
 @main.command()
 @click.argument("day", metavar="DATE")
-@click.option("--source", default="", help="Source id. Default: the workspace's own.")
+@_SOURCE
 @click.option("--compare-to", default="", metavar="DATE", help="Default: a month before.")
 @click.option("--as-of", default="", metavar="DATE", help="As the maps were known on that day.")
 @click.option("--force", is_flag=True, help="Make it even if nothing has changed.")
 @click.option("--dry-run", is_flag=True, help="Say what would be made, and why; make nothing.")
+@_JSON
 @_JOBS
 @_SCHEDULER
 @click.pass_obj
 def report(find: Callable[[], Workspace], /, day: str, **options: Any) -> None:
-    """Make the report of one assessed day, unless it is there and nothing has changed.
+    """Make the report of one assessed day.
 
-    frontline report 2025-01-08 --compare-to 2024-12-08
+    One that is there, and of which nothing has changed, is left as it is.
+
+    \b
+    Examples:
+      frontline report 2025-01-08
+      frontline report 2025-01-08 --source deepstate --compare-to 2024-12-08
     """
     from helpers import plans
     from helpers.schema import optional_day, parse_day
@@ -111,11 +206,15 @@ def report(find: Callable[[], Workspace], /, day: str, **options: Any) -> None:
     )
     index = plans.folder_of(ws, asked) / "index.html"
     why = ["asked for"] if options["force"] else plans.stale(ws, asked)
+    told = {"index": index, "why": why, "made": bool(why) and not options["dry_run"]}
     if options["dry_run"]:
-        click.echo(f"{index}: {'; '.join(why) or 'nothing has changed'}")
-        for job in plans.plan(ws, asked) if why else ():
+        jobs = plans.plan(ws, asked) if why else []
+        lines = [f"{index}: {'; '.join(why) or 'nothing has changed'}"]
+        for job in jobs:
             values = ", ".join(f"{name} {value}" for name, value in job.parameters.items())
-            click.echo(f"  {job.notebook.name} ({values})")
+            lines.append(f"  {job.notebook.name} ({values})")
+        told["runs"] = [{"notebook": job.notebook, "parameters": job.parameters} for job in jobs]
+        _tell(told, lines, as_json=options["as_json"])
         return
     if why and options["scheduler"]:
         from helpers import cluster, tasks
@@ -124,27 +223,32 @@ def report(find: Callable[[], Workspace], /, day: str, **options: Any) -> None:
             found.pool.submit(tasks.make_report, ws, asked, options["jobs"]).result()
     elif why:
         _make_report(ws, asked, options["jobs"])
-    click.echo(index)
+    _tell(told, [index], as_json=options["as_json"])
 
 
 @main.command()
 @click.argument("start", metavar="START")
 @click.argument("end", metavar="END")
 @click.option("--every", default="1d", show_default=True, help="Days (7d) or weeks (1w).")
-@click.option("--source", default="", help="Source id. Default: the workspace's own.")
+@_SOURCE
 @click.option("--force", is_flag=True, help="Make all, even if nothing has changed.")
 @click.option("--dry-run", is_flag=True, help="Say what would be made, and why; make nothing.")
+@_JSON
 @_JOBS
 @_SCHEDULER
 @click.pass_obj
 def backfill(
     find: Callable[[], Workspace], /, start: str, end: str, every: str, **options: Any
 ) -> None:
-    """Make the reports of many days; run again, it makes only what is missing or has changed.
+    """Make the reports of many days.
 
-    frontline backfill 2024-08-01 2025-01-31 --every 7d
+    Run again, it makes only what is missing or has changed.
 
     Exit status: 0, or 1 if a date failed; the others are made.
+
+    \b
+    Examples:
+      frontline backfill 2024-08-01 2025-01-31 --every 7d
     """
     from helpers import backfill as filling
     from helpers.schema import parse_day
@@ -152,15 +256,16 @@ def backfill(
     ws = find()
     days = filling.dates(parse_day(start, "START"), parse_day(end, "END"), _step_days(every))
     wanted, settled = filling.prepare(ws, days, options["source"], force=options["force"])
+    lines = []
     if options["dry_run"]:
         outcomes = [filling.Outcome(asked.day, "stale", why) for asked, why in wanted]
-        for outcome in outcomes:
-            click.echo(f"{outcome.day}: {outcome.told}")
+        lines = [f"{outcome.day}: {outcome.told}" for outcome in outcomes]
     else:
         outcomes = list(_filled(ws, wanted, **options)) if wanted else []
-    for line in filling.summary([*settled, *outcomes]):
-        click.echo(line)
-    if any(outcome.result == "failed" for outcome in (*settled, *outcomes)):
+    outcomes = sorted([*settled, *outcomes], key=lambda outcome: outcome.day)
+    told = [asdict(outcome) for outcome in outcomes]
+    _tell(told, [*lines, *filling.summary(outcomes)], as_json=options["as_json"])
+    if any(outcome.result == "failed" for outcome in outcomes):
         sys.exit(1)
 
 
@@ -176,13 +281,14 @@ def _filled(ws: Workspace, wanted: Any, jobs: int, scheduler: str, **_: Any) -> 
     """Outcomes as they come, made here or on a cluster."""
     from functools import partial
 
-    from tqdm import tqdm
-
     from helpers import backfill as filling
 
     with _pool(ws, jobs, scheduler) as (make, pool):
         found = filling.run(wanted, partial(make, ws), pool)
-        yield from tqdm(found, total=len(wanted), unit="report", disable=None, leave=False)
+        for outcome in _bar(iterable=found, total=len(wanted), unit="report"):
+            if _asked_to_be(_VERBOSE):
+                click.echo(f"{outcome.day}: {outcome.result}: {outcome.told}", err=True)
+            yield outcome
 
 
 @contextmanager
@@ -219,25 +325,40 @@ def _make_report(ws: Workspace, asked: Any, jobs: int) -> None:
 @main.command()
 @click.option("--out", type=click.Path(path_type=Path), help="Folder. Default: site.")
 @click.option("--base-url", default="", help="Where it will be published: https://...")
+@_JSON
 @click.pass_obj
-def site(find: Callable[[], Workspace], out: Path | None, base_url: str) -> None:
-    """Build the archive of all reports, for any static host."""
+def site(find: Callable[[], Workspace], out: Path | None, base_url: str, *, as_json: bool) -> None:
+    """Build the archive of all reports, for any static host.
+
+    \b
+    Examples:
+      frontline site --base-url https://example.org/frontline/
+    """
     from helpers import site as building
 
     built = building.build(find(), out, base_url=base_url)
-    click.echo(f"{len(built.made)} files made, {built.kept} kept", err=True)
+    _aside(f"{len(built.made)} files made, {built.kept} kept")
     if not base_url:
-        click.echo("No sitemap.xml, and links in the feed are relative: no --base-url", err=True)
-    click.echo(built.folder / "index.html")
+        _aside("No sitemap.xml, and links in the feed are relative: no --base-url")
+    index = built.folder / "index.html"
+    _tell({"index": index, "made": built.made, "kept": built.kept}, [index], as_json=as_json)
 
 
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--rerun", is_flag=True, help="Make the report again, too, and compare.")
 @click.option("--jobs", default=2, show_default=True, help="Notebooks run at the same time.")
+@_JSON
 @click.pass_obj
-def verify(find: Callable[[], Workspace], folder: Path, jobs: int, *, rerun: bool) -> None:
-    """Compare a report with its hashes: frontline verify reports/2025-01-08."""
+def verify(
+    find: Callable[[], Workspace], folder: Path, jobs: int, *, rerun: bool, as_json: bool
+) -> None:
+    """Compare a report with its hashes.
+
+    \b
+    Examples:
+      frontline verify reports/2025-01-08 --rerun
+    """
     from helpers import verify as verifying
 
     ws = find()
@@ -245,24 +366,32 @@ def verify(find: Callable[[], Workspace], folder: Path, jobs: int, *, rerun: boo
     if rerun and not verdicts[0].faults:
         verdicts.append(verifying.rerun(ws, folder, lanes=jobs))
     faults = [fault for verdict in verdicts for fault in verdict.faults]
+    lines = []
     for verdict, what in zip(verdicts, ("compared", "made again and compared"), strict=False):
-        click.echo(f"{verdict.checked} files {what}, {len(verdict.faults)} faults")
-        for line in (*verdict.faults, *verdict.notes):
-            click.echo(f"  {line}")
-    click.echo(f"SHA-256 of the manifest: {verdicts[0].digest}")
+        lines.append(f"{verdict.checked} files {what}, {len(verdict.faults)} faults")
+        lines += [f"  {line}" for line in (*verdict.faults, *verdict.notes)]
+    lines.append(f"SHA-256 of the manifest: {verdicts[0].digest}")
+    _tell([asdict(verdict) for verdict in verdicts], lines, as_json=as_json)
     if faults:
         sys.exit(1)
 
 
 @main.command()
-@click.argument("source", required=False)
+@click.argument("source", required=False, shell_complete=_sources)
+@_JSON
 @_SCHEDULER
 @click.pass_obj
-def ingest(find: Callable[[], Workspace], source: str | None, scheduler: str) -> None:
-    """Read what is new in data/raw, and only that."""
-    from contextlib import ExitStack
+def ingest(
+    find: Callable[[], Workspace], source: str | None, scheduler: str, *, as_json: bool
+) -> None:
+    """Read what is new in data/raw, and only that.
 
-    from tqdm import tqdm
+    \b
+    Examples:
+      frontline ingest
+      frontline --verbose ingest deepstate
+    """
+    from contextlib import ExitStack
 
     from helpers import ingest as reading
 
@@ -272,49 +401,64 @@ def ingest(find: Callable[[], Workspace], source: str | None, scheduler: str) ->
             from helpers import cluster
 
             pool = stack.enter_context(cluster.connected(scheduler, ws)).pool
-        bar = stack.enter_context(tqdm(total=None, unit="file", disable=None, leave=False))
+        bar = stack.enter_context(_bar(total=None, unit="file"))
+        lines = _asked_to_be(_VERBOSE)
 
         def advance(name: str, done: int, count: int) -> None:
+            if lines:
+                click.echo(f"{name}: file {done} of {count}", err=True)
             bar.total = count
             bar.set_description(name)
             bar.update(done - bar.n)
 
         results = reading.run(ws, source, progress=advance, pool=pool)
-    failed = 0
-    for result in results:
-        click.echo(
-            f"{result.source}: {result.new} new, {result.unchanged} unchanged, "
-            f"{result.removed} removed, {len(result.failed)} failed, "
-            f"{result.quarantined} quarantined"
-        )
-        for path, message in result.failed:
-            click.echo(f"  {path}: {message}", err=True)
-        failed += len(result.failed)
+    counts = (
+        f"{result.source}: {result.new} new, {result.unchanged} unchanged, "
+        f"{result.removed} removed, {len(result.failed)} failed, "
+        f"{result.quarantined} quarantined"
+        for result in results
+    )
+    _tell([asdict(result) for result in results], counts, as_json=as_json)
+    failed = [fault for result in results for fault in result.failed]
+    for path, message in failed:
+        click.echo(f"  {path}: {message}", err=True)
     if failed:
         sys.exit(1)
 
 
 @main.command()
-@click.argument("source", required=False)
+@click.argument("source", required=False, shell_complete=_sources)
 @click.option("--verbose", "-v", is_flag=True, help="List the notes of accepted days too.")
+@_JSON
 @click.pass_obj
-def check(find: Callable[[], Workspace], source: str | None, *, verbose: bool) -> None:
+def check(
+    find: Callable[[], Workspace], source: str | None, *, verbose: bool, as_json: bool
+) -> None:
     """Say which days can be trusted, and why the others cannot.
 
     Exit status: 0, or 1 if a file could not be read, or 3 if only days are quarantined.
+
+    \b
+    Examples:
+      frontline check deepstate --verbose
     """
     from helpers import ingest as reading
     from helpers import inspection
 
     ws = find()
-    unreadable = quarantined = 0
-    for result in reading.run(ws, source):
-        found = inspection.inspect(ws, result.source)
-        for line in inspection.report(found, verbose=verbose):
-            click.echo(line)
-        unreadable += len(found.files)
-        quarantined += found.count("quarantined")
-    sys.exit(1 if unreadable else 3 if quarantined else 0)
+    every = [inspection.inspect(ws, result.source) for result in reading.run(ws, source)]
+    lines = (line for found in every for line in inspection.report(found, verbose=verbose))
+    told = [
+        {
+            "source": found.source,
+            "days": found.days.to_dict("records"),
+            "unreadable": found.files.to_dict("records"),
+        }
+        for found in every
+    ]
+    _tell(told, lines, as_json=as_json)
+    unreadable = sum(len(found.files) for found in every)
+    sys.exit(1 if unreadable else 3 if any(found.count("quarantined") for found in every) else 0)
 
 
 @main.group()
@@ -323,28 +467,38 @@ def claims() -> None:
 
 
 @claims.command("check")
+@_JSON
 @click.pass_obj
-def check_claims(find: Callable[[], Workspace]) -> None:
+def check_claims(find: Callable[[], Workspace], *, as_json: bool) -> None:
     """Check the ledger: columns, words, days, and places against the gazetteer.
 
     Exit status: 0, or 1 if it has faults; each is named with its line and column.
+
+    \b
+    Examples:
+      frontline claims check
     """
     from helpers import ledger
 
     ws = find()
     table = ledger.read(ws)
     places = [place for places in table["places"] for place in places]
-    click.echo(
-        f"{ledger.path(ws)}: {len(table)} claims, {table['date'].min():%Y-%m-%d} to "
-        f"{table['date'].max():%Y-%m-%d}, on {len({p.id for p in places} - {''})} settlements"
-    )
     unplaced = sorted({place.name for place in places if place.name and not place.id})
-    if unplaced:
-        click.echo(f"Not placed: {', '.join(unplaced)}")
+    told = {
+        "ledger": ledger.path(ws),
+        "claims": len(table),
+        "first": f"{table['date'].min():%Y-%m-%d}",
+        "last": f"{table['date'].max():%Y-%m-%d}",
+        "settlements": len({place.id for place in places} - {""}),
+        "not_placed": unplaced,
+    }
+    counts = "{ledger}: {claims} claims, {first} to {last}, on {settlements} settlements"
+    lines = [counts.format(**told)] + [f"Not placed: {', '.join(unplaced)}"] * bool(unplaced)
+    _tell(told, lines, as_json=as_json)
 
 
 @main.command()
-@click.option("--source", required=True, help="Source id.")
+@click.option("--source", required=True, shell_complete=_sources, help="Source id.")
 @click.option("--start", required=True, metavar="DATE", help="First assessed day.")
 @click.option("--end", required=True, metavar="DATE", help="Last assessed day.")
 @click.option(
@@ -355,7 +509,13 @@ def check_claims(find: Callable[[], Workspace]) -> None:
 )
 @click.pass_obj
 def export(find: Callable[[], Workspace], source: str, start: str, end: str, out: Path) -> None:
-    """Write maps for QGIS, DuckDB or R: a row a day and layer."""
+    """Write maps for QGIS, DuckDB or R: a row a day and layer.
+
+    \b
+    Examples:
+      frontline export --source deepstate --start 2025-01-01 --end 2025-01-08 \\
+        --out maps.gpkg
+    """
     from helpers import export as exporting
     from helpers import publishers, snapshots
     from helpers.schema import parse_day
@@ -369,24 +529,32 @@ def export(find: Callable[[], Workspace], source: str, start: str, end: str, out
 
 
 @main.command()
-@click.option("--source", required=True, help="Source id.")
+@click.option("--source", required=True, shell_complete=_sources, help="Source id.")
 @click.option(
     "--sector",
     "sector_keys",
     multiple=True,
     required=True,
+    shell_complete=_sectors,
     help="A sector, a box west,south,east,north, or 'all' for the whole map; repeatable.",
 )
 @click.option("--start", required=True, metavar="DATE", help="First assessed day.")
 @click.option("--end", required=True, metavar="DATE", help="Last assessed day.")
 @click.option("--tier", default="", help="Default: the sector's own.")
 @click.option("--out", type=click.Path(path_type=Path), help="CSV file. Default: the terminal.")
+@_JSON
 @_SCHEDULER
 @click.pass_obj
 def measures(
     find: Callable[[], Workspace], /, sector_keys: tuple[str, ...], **options: Any
 ) -> None:
-    """Measure sectors day by day: area, gains, losses, as CSV."""
+    """Measure sectors day by day: area, gains, losses, as CSV.
+
+    \b
+    Examples:
+      frontline measures --source deepstate --sector kurakhove \\
+        --start 2024-12-01 --end 2025-01-08
+    """
     from helpers import outputs, publishers, snapshots, tasks
     from helpers.schema import parse_day
 
@@ -409,6 +577,12 @@ def measures(
         table = tasks.measure(ws, source, days, sector_keys, options["tier"])
     if options["out"]:
         click.echo(outputs.write_table(table, options["out"]))
+    elif options["as_json"]:
+        click.echo(
+            table.assign(day=table["day"].dt.strftime("%Y-%m-%d")).to_json(
+                orient="records", indent=1, double_precision=6
+            )
+        )
     else:
         click.echo(outputs.table_text(table), nl=False)
 
@@ -416,8 +590,13 @@ def measures(
 @main.command()
 @click.argument("start", metavar="START")
 @click.argument("end", metavar="END")
-@click.option("--sector", required=True, help="A sector, or a box west,south,east,north.")
-@click.option("--source", default="", help="Source id. Default: the workspace's own.")
+@click.option(
+    "--sector",
+    required=True,
+    shell_complete=_sectors,
+    help="A sector, or a box west,south,east,north.",
+)
+@_SOURCE
 @click.option("--tier", default="", help="Default: the sector's own.")
 @click.option("--phone", is_flag=True, help="For narrow screens.")
 @click.option("--frames", is_flag=True, help="Write the single frames too.")
@@ -426,12 +605,14 @@ def measures(
 )
 @click.pass_obj
 def animate(find: Callable[[], Workspace], /, start: str, end: str, **options: Any) -> None:
-    """Animate a sector from day to day: GIF, MP4 if ffmpeg is there, and a still.
+    """Animate a sector from day to day.
 
-    frontline animate --sector toretsk 2024-12-08 2025-01-08
+    Writes a GIF, an MP4 if ffmpeg is there, and a still.
+
+    \b
+    Examples:
+      frontline animate 2024-12-08 2025-01-08 --sector toretsk
     """
-    from tqdm import tqdm
-
     from helpers import animation
     from helpers.schema import parse_day
 
@@ -446,7 +627,7 @@ def animate(find: Callable[[], Workspace], /, start: str, end: str, **options: A
         phone=options["phone"],
     )
     out = options["out"] or ws.output / "figures"
-    with tqdm(total=len(film.days), unit="frame", disable=None, leave=False) as bar:
+    with _bar(total=len(film.days), unit="frame") as bar:
         paths = animation.write(
             film, out, frames=options["frames"], progress=lambda done, _: bar.update(done - bar.n)
         )
@@ -457,7 +638,14 @@ def animate(find: Callable[[], Workspace], /, start: str, end: str, **options: A
 @main.command()
 @click.option("--out", type=click.Path(path_type=Path), help="Folder. Default: data/raw.")
 def reconstruct(out: Path | None) -> None:
-    """Make the embedded sample again from the settlement facts (a minute)."""
+    """Make the embedded sample again.
+
+    From the settlement facts, in about a minute.
+
+    \b
+    Examples:
+      frontline reconstruct --out /tmp/sample
+    """
     from helpers import reconstruction as making
     from helpers import reference
 
@@ -473,7 +661,7 @@ def reconstruct(out: Path | None) -> None:
 
 
 @main.command()
-@click.argument("source")
+@click.argument("source", shell_complete=_sources)
 @click.option("--since", default="", metavar="DATE", help="Default: two weeks before --until.")
 @click.option("--until", default="", metavar="DATE", help="Default: today.")
 @click.option("--way", default="", help="One of the source's ways. Default: its first.")
@@ -484,14 +672,17 @@ def reconstruct(out: Path | None) -> None:
     metavar="SOURCE",
     help="Accept the source's terms, which the first fetch shows; remembered in the workspace.",
 )
+@_JSON
 @click.pass_obj
 def fetch(find: Callable[[], Workspace], /, source: str, accept_terms: str, **options: Any) -> None:
-    """Fetch a publisher's maps that are not in data/raw: frontline fetch deepstate.
+    """Fetch a publisher's maps that are not in data/raw.
 
     Exit status: 0, or 1 if something could not be had; what could is kept.
-    """
-    from tqdm import tqdm
 
+    \b
+    Examples:
+      frontline fetch deepstate --since 2024-12-01 --until 2025-01-09
+    """
     from helpers import endpoints
     from helpers import fetch as fetching
 
@@ -502,16 +693,19 @@ def fetch(find: Callable[[], Workspace], /, source: str, accept_terms: str, **op
         known = endpoints.load(ws, source)
         click.echo(f"Accepted:\n\n{fetching.terms(ws, known)}\n", err=True)
         fetching.accept(ws, known)
-    with tqdm(total=None, unit="file", desc="Fetch", disable=None, leave=False) as bar:
+    lines = _asked_to_be(_VERBOSE)
+    with _bar(total=None, unit="file", desc="Fetch") as bar:
 
         def advance(name: str, done: int, count: int) -> None:
+            if lines:
+                click.echo(f"{source}: {done} of {count}, {name}", err=True)
             bar.total = count
             bar.set_postfix_str(name)
             bar.update(done - bar.n)
 
+        as_json = options.pop("as_json")
         done = fetching.run(ws, _asked(source, **options), progress=advance)
-    for line in fetching.summary(done):
-        click.echo(line)
+    _tell(asdict(done), fetching.summary(done), as_json=as_json)
     if done.failed:
         sys.exit(1)
 
@@ -533,10 +727,16 @@ def _asked(source: str, *, since: str, until: str, way: str = "", again: bool = 
 @click.option("--base-url", default="", help="Where the site will be.")
 @click.pass_obj
 def daily(find: Callable[[], Workspace], /, source: str, base_url: str, **options: Any) -> None:
-    """Fetch, read, check, report and publish, for a timer to run every day.
+    """Do a day's work, for a timer.
+
+    Fetches, reads, checks, reports and publishes.
 
     Exit status: 0 a report was made, 4 nothing new, 3 the newest day is quarantined, 1 something
     failed.
+
+    \b
+    Examples:
+      frontline daily --source deepstate --base-url https://example.org/frontline/
     """
     from helpers import daily as work
     from helpers import fetch as fetching
@@ -568,11 +768,65 @@ def daily(find: Callable[[], Workspace], /, source: str, base_url: str, **option
 
 @main.command()
 def notebooks() -> None:
-    """Run the committed notebooks again, in place, on the embedded sample."""
+    """Run the committed notebooks again, in place.
+
+    They read the embedded sample.
+
+    \b
+    Examples:
+      frontline notebooks
+    """
     from helpers import runner
 
     for path in runner.refresh(PROJECT / "notebooks", root=PROJECT):
         click.echo(path)
+
+
+@main.command()
+@click.option("--offline", is_flag=True, help="Ask no other host.")
+@_JSON
+@click.pass_obj
+def doctor(find: Callable[[], Workspace], *, offline: bool, as_json: bool) -> None:
+    """Check this machine, and say what to do.
+
+    Looks for what a run needs: packages, fonts, folders, data, the network.
+
+    Exit status: 0, or 1 if something would keep a run from working.
+
+    \b
+    Examples:
+      frontline doctor --offline
+    """
+    from helpers import doctor as examining
+
+    found = list(examining.examine(find(), offline=offline))
+    marks = {"ok": ("ok   ", "green"), "note": ("note ", "yellow"), "fault": ("FAULT", "red")}
+    lines = []
+    for finding in found:
+        text, colour = marks[finding.status]
+        lines.append(f"{click.style(text, fg=colour)} {finding.what}: {finding.found}")
+        lines += [f"      {finding.advice}"] * bool(finding.advice)
+    _tell([finding._asdict() for finding in found], lines, as_json=as_json)
+    if any(finding.status == "fault" for finding in found):
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print a script that completes words in a shell.
+
+    It knows commands, options, sources and sectors.
+
+    \b
+    Examples:
+      eval "$(frontline completion bash)"
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None  # click has these three
+    click.echo(kind(main, {}, "frontline", "_FRONTLINE_COMPLETE").source())
 
 
 if __name__ == "__main__":

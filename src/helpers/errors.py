@@ -13,6 +13,10 @@ from difflib import get_close_matches
 class FrontlineError(ValueError):
     """Base of every error that this project raises on purpose."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows: what is wrong and what to do, not the lines that found it."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class SnapshotError(FrontlineError):
     """A published file, or the day asked for, cannot be used."""

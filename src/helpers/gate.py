@@ -13,11 +13,13 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import shapely
 from shapely.geometry.base import BaseGeometry
 
 from helpers.projection import area_km2
 from helpers.schema import THEATRE
+from helpers.tables import Table
 
 ACCEPTED, NOTED, QUARANTINED = "accepted", "accepted with notes", "quarantined"
 
@@ -120,6 +122,11 @@ class Verdict(NamedTuple):
     status: str
     reasons: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def _repr_html_(self) -> str:
+        """In a notebook: a line each."""
+        told = [*self.reasons, *self.notes]
+        return Table(pd.DataFrame({"why": told}), f"{self.day}: {self.status}")._repr_html_()
 
 
 def clean(ground: BaseGeometry, layer: str) -> tuple[BaseGeometry, Strays]:

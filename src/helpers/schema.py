@@ -17,7 +17,8 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from helpers.errors import ParameterError, SchemaError, SnapshotError, unknown
-from helpers.projection import STORAGE_CRS
+from helpers.projection import STORAGE_CRS, area_km2
+from helpers.tables import Table
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -186,6 +187,15 @@ class Snapshot:
     retrieved: date | None = None
     inputs: tuple[InputFile, ...] = field(default=())
     copy_of: date | None = None
+
+    def _repr_html_(self) -> str:
+        """In a notebook: what was drawn, and how much ground it is."""
+        areas = {name: area_km2(self.tier(name)) for name in self.tiers}
+        told = f"; the same map as on {self.copy_of} (no update)" if self.copy_of else ""
+        return Table(
+            pd.DataFrame({"tier": list(areas), "area_km2": list(areas.values())}),
+            f"{self.source}, assessed day {self.day}{told}. Layers: {', '.join(self.layers)}.",
+        )._repr_html_()
 
     def tier(self, name: str) -> BaseGeometry:
         """Ground of one tier.
