@@ -50,8 +50,8 @@ test: $(STAMP) ## pass the tests, the committed notebooks among them
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval.cfg --nbval-current-env \
 	  -W default notebooks
 
-lab: $(STAMP) ## open JupyterLab
-	@$(BIN)/jupyter lab $$([ "$$(id -u)" != 0 ] || echo --allow-root) --notebook-dir="$(CURDIR)" notebooks
+lab: $(STAMP) ## open JupyterLab at the start notebook
+	@$(BIN)/jupyter lab $$([ "$$(id -u)" != 0 ] || echo --allow-root) --notebook-dir="$(CURDIR)" notebooks/start.ipynb
 
 lint: $(STAMP) ## check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -242,7 +242,7 @@ def refresh(folder: Path, root: Path) -> list[Path]:
     ReportError
         If one fails; the committed copies stay as they were.
     """
-    paths = sorted(folder.glob("[0-9][0-9]-*.ipynb"))
+    paths = sorted(folder.glob("*.ipynb"))
     jobs = [Job(path, path.stem, {}) for path in paths]
     with tempfile.TemporaryDirectory() as scratch, forkserver.started(os.environ) as server:
         environment = os.environ | {"FRONTLINE_ROOT": str(root), "FRONTLINE_OUTPUT": scratch}
