@@ -18,7 +18,7 @@ export SOURCE COMPARE_TO BASE_URL ACCEPT
 
 .DEFAULT_GOAL := help
 .PHONY: help setup report site serve test lab lint notebooks sample bench gallery crash mutants \
-  regress audit sbom lock clean
+  regress audit docs sbom wheel walk lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,8 +39,8 @@ report: $(STAMP) ## make the report of DATE (SOURCE=, COMPARE_TO=, ROOT= are opt
 	@$(BIN)/frontline --root "$(ROOT)" report "$(DATE)" \
 	  $${SOURCE:+--source "$$SOURCE"} $${COMPARE_TO:+--compare-to "$$COMPARE_TO"}
 
-site: $(STAMP) ## build the archive of all reports in site/ (BASE_URL=, ROOT= are optional)
-	@$(BIN)/frontline --root "$(ROOT)" site $${BASE_URL:+--base-url "$$BASE_URL"}
+site: docs ## build the archive of all reports in site/ (BASE_URL=, ROOT= are optional)
+	@$(BIN)/frontline --root "$(ROOT)" site --docs build/docs $${BASE_URL:+--base-url "$$BASE_URL"}
 
 serve: site ## show the archive at http://127.0.0.1:8000 (PORT=)
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory "$(ROOT)/site" "$(PORT)"
@@ -71,6 +71,9 @@ bench: $(STAMP) ## compare with the plain way, in the same run
 gallery: $(STAMP) ## draw every figure in every situation, side by side
 	@$(BIN)/python scripts/gallery.py
 
+walk: ## run the tutorial as it is written, in a clean clone, and time each step
+	@$(PYTHON) scripts/walk.py
+
 crash: $(STAMP) ## kill every command at a hundred moments and see it made good (some minutes)
 	@FRONTLINE_KILLS=100 $(BIN)/python -m pytest -n 2 tests/test_crash.py
 
@@ -83,11 +86,17 @@ regress: $(STAMP) ## compare the numbers of the committed examples with fresh on
 audit: $(STAMP) ## ask for known vulnerabilities of the locked packages
 	@$(BIN)/python scripts/audit.py
 
+docs: $(STAMP) ## build the documentation in build/docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --clean
+
 sbom: $(STAMP) ## write the software bill of materials to dist/sbom.cdx.json
 	@$(BIN)/python scripts/sbom.py dist/sbom.cdx.json
+
+wheel: $(STAMP) ## build the package in dist/
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w dist .
 
 lock: ## resolve pyproject.toml into requirements.lock and environment.yml (needs uv)
 	@scripts/lock.sh
 
 clean: ## remove what can be made again
-	@rm -rf data/processed/* reports site dist mutants .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	@rm -rf data/processed/* reports site build dist mutants .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -517,3 +517,45 @@ def test_real_faces_equal_the_whole_difference():
     # Months apart, when most of the front has moved.
     before, after = maps[0].tier("presence"), maps[-1].tier("presence")
     assert sizes(changes.faces(before, after)) == pytest.approx(direct(before, after), abs=0.05)
+
+
+# To the last digit --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lat", [0.0, 44.5, 48.0, 52.0, 60.0])
+def test_metres_of_a_degree_are_those_of_the_ellipsoid(lat):
+    step = 1e-4
+    east = GEOD.inv(37.0, lat, 37.0 + step, lat)[2] / step
+    north = GEOD.inv(37.0, lat - step / 2, 37.0, lat + step / 2)[2] / step
+    assert changes.metres_per_degree(np.array([lat]))[0] == pytest.approx((east, north), rel=1e-7)
+
+
+def test_a_change_keeps_both_maps_of_its_sector():
+    change = between(strip(37.1, 38.0), strip(37.05, 38.0))
+    assert change.before.equals(shapely.box(37.1, SOUTH, 37.2, NORTH))
+    assert change.after.equals(shapely.box(37.05, SOUTH, 37.2, NORTH))
+
+
+def test_depth_and_bearing_are_exact():
+    change = between(strip(37.15, 38.0), strip(37.05, 38.0))
+    (piece,) = change.pieces.itertuples()
+    # It is deepest where the parallel is longest.
+    deep = parallel_km(37.05, 37.15)
+    assert piece.depth_km == pytest.approx(deep, rel=3e-4)
+    assert 0 <= piece.bearing_deg < 360
+    small = between(
+        strip(37.1, 38.0), shapely.union(strip(37.1, 38.0), shapely.box(37.05, SOUTH, 37.06, 48.02))
+    )
+    (piece,) = small.pieces.itertuples()
+    azimuth = GEOD.inv(37.1, 48.05, piece.lon, piece.lat)[0] % 360
+    assert piece.bearing_deg == pytest.approx(azimuth, abs=0.1)
+    assert small.pieces.index.tolist() == [0]
+
+
+def test_reach_is_exact():
+    old, new = strip(37.15, 38.0), strip(37.05, 38.0)
+    (step,) = changes.steps([old, new])
+    moved = changes._changed(old, new)
+    edge = changes.sides(np.asarray(step.gained), np.zeros(len(step.gained)), moved, None)
+    reach = changes.reach_km(np.asarray(step.gained), edge)
+    assert reach.max() == pytest.approx(parallel_km(37.05, 37.15, (SOUTH + NORTH) / 2), rel=3e-4)

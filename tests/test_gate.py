@@ -238,3 +238,122 @@ def test_the_order_of_arrival_does_not_matter():
 def test_thresholds_leave_the_real_steps_of_a_month_alone():
     assert gate.ASK_KM2 > 10 * 120
     assert gate.UNCONFIRMED_KM2 > 3_906
+
+
+# At the limits ------------------------------------------------------------------------------
+
+
+def test_the_first_day_and_today_are_possible():
+    first = Day(gate.FIRST_DAY, {CONTROL: Layer(100_000, "a")})
+    last = Day(TODAY, {CONTROL: Layer(100_001, "b")})
+    assert QUARANTINED not in statuses([first]) + statuses([last])
+
+
+def test_an_override_that_refuses_does_not_let_an_impossible_day_judge_others():
+    impossible = Day(TODAY + timedelta(days=1), {CONTROL: Layer(1.0, "x")})
+    refused = {impossible.day: Override(accept=False, reason="no")}
+    entries = [*days(100_000, 100_001, start=TODAY - timedelta(days=1)), impossible]
+    verdicts = judge(entries, today=TODAY, overrides=refused)
+    assert [v.status for v in verdicts] == [ACCEPTED, ACCEPTED, QUARANTINED]
+    assert verdicts[2].reasons[0] == "quarantined by hand: no"
+    without_maps = Day(TODAY + timedelta(days=1), {})
+    accepted = {without_maps.day: Override(accept=True, reason="yes")}
+    assert judge([without_maps], today=TODAY, overrides=accepted)[0].status == QUARANTINED
+
+
+def test_a_quarantined_day_keeps_its_notes():
+    noted = Layer(1_000, "x", strays=Strays(specks=12, specks_km2=3.0), note="repaired by 4 km²")
+    other = Layer(10, "y", note="repaired by 4 km²")
+    entries = days(111_000, 0, 111_000)
+    entries[1] = entries[1]._replace(layers={CONTROL: noted, ADVANCE: other})
+    verdict = judge(entries, today=TODAY)[1]
+    assert verdict.status == QUARANTINED
+    assert verdict.notes == (
+        "12 specks of assessed_control far from any other, 3.0 km² in all, left out",
+        "repaired by 4 km²",
+    )
+
+
+@pytest.mark.parametrize(
+    ("gained", "lost", "redrawn"),
+    [
+        (60, 20, True),  # at both limits
+        (60, 19.9, False),
+        (60.1, 20, False),  # less than a third
+        (30, 90, True),
+        (None, 90, False),
+        (30, None, False),
+    ],
+)
+def test_a_redraw_is_large_and_alike(gained, lost, redrawn):
+    before = Day(
+        date(2025, 1, 1), {CONTROL: Layer(111_000, "a"), ADVANCE: Layer(500, "b", None, None)}
+    )
+    first = Layer(111_000.5, "c", None, None)
+    after = Day(date(2025, 1, 2), {CONTROL: first, ADVANCE: Layer(500.5, "d", gained, lost)})
+    assert ("assessed_advance redrawn" in said([before, after], 1)) is redrawn
+
+
+def test_only_layers_that_both_days_have_are_compared():
+    whole = Day(date(2025, 1, 1), {CONTROL: Layer(111_000, "a"), ADVANCE: Layer(2_000, "b")})
+    part = Day(date(2025, 1, 2), {CONTROL: Layer(111_005, "c", 30, 25)})
+    # Advance that is gone is not ground that fell; advance that comes is not ground that rose.
+    assert "held ground" not in said([whole, part], 1)
+    assert "held ground" not in said([part._replace(day=date(2024, 12, 31)), whole], 1)
+    third = Day(date(2025, 1, 3), {CONTROL: Layer(111_000, "d"), ADVANCE: Layer(2_000, "e")})
+    fell = Day(date(2025, 1, 2), {CONTROL: Layer(101_000, "f"), ADVANCE: Layer(2_000, "g")})
+    bare = third._replace(layers={CONTROL: Layer(111_000, "d")})
+    assert "was back by 2025-01-03" in said([whole, fell, bare], 1)
+
+
+@pytest.mark.parametrize(
+    ("control", "advance", "found"),
+    [
+        (100, -100, True),
+        (99.9, -100, False),
+        (160, -120, True),  # their sum is a quarter of the larger
+        (160.1, -120, False),
+        (120, 160, False),
+        (0, 150, False),
+        (0.5, 150, False),
+    ],
+)
+def test_a_reclassification_at_its_limits(control, advance, found):
+    assert gate.is_reclassified(control, advance) is found
+    assert gate.is_reclassified(-control, -advance) is found
+
+
+def scattered(size_km, n, lat=60.0):
+    """A mainland and small squares far from it, as the crow flies, at a high latitude."""
+    side = size_km / 111.2
+    wide = side / 0.5  # cos(60°)
+    squares = [shapely.box(30 + k, lat, 30 + k + wide, lat + side) for k in range(n)]
+    return shapely.multipolygons([shapely.box(22, 50, 26, 54), *squares])
+
+
+def test_specks_are_small_and_many(monkeypatch):
+    monkeypatch.setattr(gate, "THEATRE", (20, 40, 60, 70))
+    for size, n, found in ((1.3, 10, 10), (1.3, 9, 0), (1.6, 10, 0)):
+        _, strays = clean(scattered(size, n), CONTROL)
+        assert strays.specks == found, (size, n)
+    near = shapely.box(26.1, 53, 26.11, 53.01)
+    ground = shapely.union_all([scattered(1.3, 11), near])
+    kept, strays = clean(ground, CONTROL)
+    assert strays.specks == 11
+    assert kept.intersects(near)
+    assert strays.outside_bounds == ""
+
+
+@pytest.mark.parametrize("bounds", [(42, 48, 43, 49), (20, 48, 21, 49), (30, 42, 31, 43)])
+def test_ground_at_the_edge_of_the_theatre_stays(bounds):
+    ground = shapely.MultiPolygon([shapely.box(*bounds), shapely.box(30, 48, 31, 49)])
+    kept, strays = clean(ground, "claimed_control")
+    assert (kept, strays) == (ground, Strays())
+    west, south, east, north = bounds
+    away = shapely.box(west + 40, south, east + 40, north)
+    _, strays = clean(shapely.MultiPolygon([away, shapely.box(30, 48, 31, 49)]), "claimed_control")
+    assert strays.outside_km2 > 1000
+    assert strays.outside_bounds == f"{west + 40:.1f}, {south:.1f}, {east + 40:.1f}, {north:.1f}"
+    only_south = shapely.box(30, 10, 31, 11)
+    _, strays = clean(shapely.MultiPolygon([only_south, shapely.box(30, 48, 31, 49)]), "x")
+    assert strays.outside_bounds == "30.0, 10.0, 31.0, 11.0"

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,19 @@ def faults(room: str, text: str, known: set[str]) -> list[str]:
 
 def test_every_room_has_a_storey():
     assert set(modules()) == set().union(*STOREYS)
+
+
+def drawing() -> str:
+    """The storeys, the highest first, with the rooms of each."""
+    lines = [" · ".join(sorted(rooms)) for rooms in reversed(STOREYS)]
+    wrapped = [textwrap.fill(line, 92, subsequent_indent="  ") for line in lines]
+    return "```text\n" + "\n   ↓\n".join(wrapped) + "\n```"
+
+
+def test_the_drawing_of_the_rooms_is_true():
+    text = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
+    drawn = text.split("<!-- storeys -->\n")[1].split("\n<!-- /storeys -->")[0]
+    assert drawn == drawing()
 
 
 def test_every_room_is_described():

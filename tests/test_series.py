@@ -289,3 +289,36 @@ def test_real_months_and_records():
     assert calendar["net_km2"].sum() == pytest.approx(moved, abs=0.01)
     bars = (calendar["rate_km2_day"] * calendar["elapsed_days"].astype(float)).sum()
     assert bars == pytest.approx(moved, abs=0.01)
+
+
+def test_tables_name_their_rows():
+    rows = table(range(1, 40), range(39))
+    assert series.calendar(rows).index.name == "day"
+    assert series.totals(rows, "W-SUN").index.name == "day"
+    assert series.records(rows).index.name == "period"
+    one = series.calendar(rows, date(2025, 1, 3), date(2025, 1, 3))
+    assert one.index.tolist() == [pd.Timestamp("2025-01-03")]
+    assert series.calendar(rows).index.unit == series.totals(rows, "W-SUN").index.unit == "s"
+
+
+def test_as_large_as_an_earlier_one_is_not_larger_than_it():
+    found = series.records(table(range(1, 6), [0, 4, 5, 6, 10])).loc["day"]
+    assert (found["net_km2"], found["rank"]) == (4, 1)
+    assert found["since"] == pd.Timestamp("2025-01-02")
+
+
+def test_a_query_quotes_a_name():
+    rows = table([1, 2, 3], [0, 1, 3])
+    rows["sector"] = "Chasiv's Yar"
+    query = series.record_query(rows, "day", date(2025, 1, 3), "m.csv")
+    assert "'Chasiv''s Yar'" in query
+    with pytest.raises(ParameterError, match="Unknown period 'year'"):
+        series.record_query(rows, "year", date(2025, 1, 3), "m.csv")
+
+
+def test_a_calendar_of_nothing_needs_both_ends():
+    nothing = table([1], [0]).iloc[:0]
+    assert len(series.calendar(nothing, date(2025, 1, 1), date(2025, 1, 3))) == 3
+    for ends in ((date(2025, 1, 1), None), (None, date(2025, 1, 3)), (None, None)):
+        with pytest.raises((ParameterError, SchemaError)):
+            series.calendar(nothing, *ends)

@@ -325,9 +325,10 @@ def _make_report(ws: Workspace, asked: Any, jobs: int) -> None:
 @main.command()
 @click.option("--out", type=click.Path(path_type=Path), help="Folder. Default: site.")
 @click.option("--base-url", default="", help="Where it will be published: https://...")
+@click.option("--docs", type=click.Path(path_type=Path), help="Built documentation, to go with it.")
 @_JSON
 @click.pass_obj
-def site(find: Callable[[], Workspace], out: Path | None, base_url: str, *, as_json: bool) -> None:
+def site(find: Callable[[], Workspace], /, *, as_json: bool, **options: Any) -> None:
     """Build the archive of all reports, for any static host.
 
     \b
@@ -336,7 +337,8 @@ def site(find: Callable[[], Workspace], out: Path | None, base_url: str, *, as_j
     """
     from helpers import site as building
 
-    built = building.build(find(), out, base_url=base_url)
+    base_url = options["base_url"]
+    built = building.build(find(), options["out"], base_url=base_url, docs=options["docs"])
     _aside(f"{len(built.made)} files made, {built.kept} kept")
     if not base_url:
         _aside("No sitemap.xml, and links in the feed are relative: no --base-url")

@@ -88,7 +88,9 @@ class _Tree:
         self._built.kept += 1
 
 
-def build(ws: Workspace, out: Path | None = None, *, base_url: str = "") -> Built:
+def build(
+    ws: Workspace, out: Path | None = None, *, base_url: str = "", docs: Path | None = None
+) -> Built:
     """Build the archive of a workspace's reports.
 
     Parameters
@@ -100,6 +102,8 @@ def build(ws: Workspace, out: Path | None = None, *, base_url: str = "") -> Buil
     base_url
         Where it will be published, such as ``https://example.org/frontline/``. With it, links of
         the feed and of shared pages are absolute, and there is a site map.
+    docs
+        A folder with an ``index.html``, placed below ``docs/`` and linked from every page.
 
     Returns
     -------
@@ -112,8 +116,10 @@ def build(ws: Workspace, out: Path | None = None, *, base_url: str = "") -> Buil
         If there is no report, one is damaged, the folder has something else in it, or another
         build is running.
     ParameterError
-        If the address cannot be one.
+        If the address cannot be one, or `docs` has no ``index.html``.
     """
+    if docs is not None and not (docs / "index.html").is_file():
+        raise ParameterError(f"{docs} has no index.html. Build the documentation first: make docs")
     target = (out or ws.root / "site").resolve()
     _check_folder(target)
     address = _checked_url(base_url)
@@ -121,7 +127,7 @@ def build(ws: Workspace, out: Path | None = None, *, base_url: str = "") -> Buil
     lock = target.parent / f".{target.name}.lock"
     try:
         with FileLock(lock, timeout=_LOCK_WAIT_S):
-            return _build_locked(ws, target, address)
+            return _build_locked(ws, target, address, docs)
     except Timeout:
         raise WorkspaceError(
             f"Another build of {target} has been running for more than {_LOCK_WAIT_S} s (lock file "
@@ -157,7 +163,7 @@ def _checked_url(base_url: str) -> str:
     return base_url.rstrip("/") + "/"
 
 
-def _build_locked(ws: Workspace, target: Path, base_url: str) -> Built:
+def _build_locked(ws: Workspace, target: Path, base_url: str, docs: Path | None) -> Built:
     building = target.parent / f".{target.name}.building"
     retired = target.parent / f".{target.name}.retired"
     recover(target, retired)
@@ -168,10 +174,13 @@ def _build_locked(ws: Workspace, target: Path, base_url: str) -> Built:
     found = archive.read(ws.reports)
     known = reference.sectors(ws.sectors_file)
     maps = _live_maps(tree, ws, found, known)
-    site = Site(found, known, base_url, _changed(found), maps)
+    site = Site(found, known, base_url, _changed(found), maps, documented=docs is not None)
     for report in found.reports:
         _place_report(tree, site, report)
     _place_pages(tree, site)
+    if docs is not None:
+        for path in filter(Path.is_file, sorted(docs.rglob("*"))):
+            tree.put(f"{sitepages.DOCS}/{path.relative_to(docs).as_posix()}", path.read_bytes())
     put_in_place(target, building, retired)
     return built
 

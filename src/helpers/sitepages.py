@@ -27,6 +27,8 @@ INDEX_SCHEMA = "frontline-site/1"
 _PACKAGE = Path(__file__).parent
 _TEMPLATES = _PACKAGE / "templates"
 _HOME = "index.html"
+# Where the documentation is placed, if it is.
+DOCS = "docs"
 
 # A sparkline shows so many days, on a canvas of these units.
 _SPARK_DAYS = 180
@@ -53,6 +55,8 @@ class Site:
         The day that the feed and the site map give as the newest.
     maps
         Key of a sector to the file with the data of its interactive map.
+    documented
+        Whether the documentation lies in the folder `DOCS`.
     """
 
     archive: Archive
@@ -60,6 +64,7 @@ class Site:
     base_url: str
     changed: date
     maps: Mapping[str, str] = field(default_factory=dict)
+    documented: bool = False
 
     def name(self, sector: str) -> str:
         """How titles call a sector."""
@@ -114,6 +119,7 @@ def _page(site: Site, template: str, about: dict[str, Any], **fields: Any) -> st
         *({"href": sector_page(key), "text": site.name(key)} for key in site.archive.sectors()),
         {"href": "method.html", "text": "Method"},
         {"href": "sources.html", "text": "Sources"},
+        *([{"href": f"{DOCS}/index.html", "text": "Documentation"}] if site.documented else []),
     ]
     return _fill(
         template,
