@@ -31,6 +31,8 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@# Python reads these in the locale's encoding; a relative path is ASCII wherever the folder is.
+	@for path in $(VENV)/lib/python3*/site-packages/*frontline_notebooks.pth; do echo ../../../../src > "$$path"; done
 	@touch $(STAMP)
 
 setup: $(STAMP) ## set up the environment in .venv
