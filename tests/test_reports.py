@@ -123,6 +123,18 @@ def test_change_polygons_open_elsewhere_and_add_up(made):
     )
 
 
+def test_every_column_of_every_table_is_described(made):
+    text = (PROJECT / "docs" / "tables.md").read_text()
+    sections = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
+    tables = sorted((made / "data").glob("*.csv"))
+    assert len(tables) > 10
+    for path in tables:
+        name = re.sub(r"-(toretsk|kurakhove|kursk)\.csv$", "-SECTOR.csv", path.name)
+        (section,) = (text for text in sections if f"data/{name}" in text.splitlines()[0])
+        described = set(re.findall(r"`(\w+)`", section))
+        assert set(pd.read_csv(path, nrows=0).columns) - described == set(), path.name
+
+
 def test_elsewhere_on_another_day_in_a_minimal_install_without_forks_the_bytes_are_the_same(
     made, tmp_path
 ):

@@ -379,7 +379,7 @@ def time_held(places: pd.DataFrame, days: DayArray) -> FloatArray:
 # --- the ground of each day -----------------------------------------------------------------------
 
 
-def captured_ground(facts: Facts, frame: Frame, days: DayArray) -> tuple[Grounds, Grounds]:
+def newly_held_ground(facts: Facts, frame: Frame, days: DayArray) -> tuple[Grounds, Grounds]:
     """Ground inside the line of each day in one Donetsk sector.
 
     Parameters
@@ -722,7 +722,7 @@ def layers(facts: Facts, frames: Sequence[Frame]) -> dict[str, Grounds]:
 
     best, first = (
         nested([_multi(shapely.union_all(g, grid_size=_GRID_DEG)) for g in zip(*s, strict=True)])
-        for s in zip(*(captured_ground(facts, frame, days) for frame in donetsk), strict=True)
+        for s in zip(*(newly_held_ground(facts, frame, days) for frame in donetsk), strict=True)
     )
     advance = beyond(best, first)
     claimed = _minus(_minus(claimed_ground(facts, donetsk, days), best), advance)
