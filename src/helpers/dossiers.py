@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 
 import pandas as pd
 from shapely.geometry.base import BaseGeometry
@@ -367,8 +368,8 @@ def over_time(ws: Workspace, pair: Pair, start: date, end: date) -> OverTime:
     tier, sector, border = found.difference.tier, found.sector, reference.outer_edges()
     calendars, maps = {}, []
     for source in (found.source_a, found.source_b):
-        window = snapshots.window(ws, source.id, start, end, lead_in=True)
-        telling = [snapshot for snapshot in window if tier in snapshot.tiers]
+        known = snapshots.fingerprint(ws, source.id, end)
+        telling = _telling(ws, source.id, tier, start, end, known)
         table = measures.daily(telling, [sector], source=source, tier=tier, border=border)
         calendars[source.id] = series.calendar(table[table["day"] >= str(start)], start, end)
         maps.append(telling)
@@ -376,6 +377,15 @@ def over_time(ws: Workspace, pair: Pair, start: date, end: date) -> OverTime:
     lags = agreement.lags(a, b, reference.settlements(), tier=tier, within=sector.polygon)
     lags.insert(0, "sector", sector.key)
     return OverTime(calendars, lags)
+
+
+@lru_cache(maxsize=8)
+def _telling(
+    ws: Workspace, source_id: str, tier: str, start: date, end: date, _known: str
+) -> list[Snapshot]:
+    """The maps that tell of a tier: the same objects for every sector, which are followed once."""
+    window = snapshots.window(ws, source_id, start, end, lead_in=True)
+    return [snapshot for snapshot in window if tier in snapshot.tiers]
 
 
 def others(ws: Workspace, source_id: str) -> list[str]:

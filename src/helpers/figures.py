@@ -237,7 +237,9 @@ def _to_palette(
     parts = np.stack([colours >> 16 & 255, colours >> 8 & 255, colours & 255], axis=1)
     parts = parts.astype(np.int32)
     chosen = parts[kept] if palette is None else palette.astype(np.int32)
-    distance = ((parts[:, None, :] - chosen[None, :, :]) ** 2).sum(axis=2)
+    # The nearest by |p - c|² = |p|² - 2 p·c + |c|²; whole numbers below 2^24, so exact in float32.
+    near = chosen.astype(np.float32)
+    distance = (near**2).sum(axis=1) - 2 * (parts.astype(np.float32) @ near.T)
     nearest = distance.argmin(axis=1).astype(np.uint8)
     indices = np.repeat(nearest[inverse], lengths).reshape(rgb.shape[:2])
     return indices, chosen.astype(np.uint8)

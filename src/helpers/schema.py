@@ -187,6 +187,10 @@ class Snapshot:
     retrieved: date | None = None
     inputs: tuple[InputFile, ...] = field(default=())
     copy_of: date | None = None
+    # A tier is always the same object: who has followed it once need not follow it again.
+    _tiers: dict[str, BaseGeometry] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     def _repr_html_(self) -> str:
         """In a notebook: what was drawn, and how much ground it is."""
@@ -223,10 +227,11 @@ class Snapshot:
                 f"The {self.source} map of {self.day} does not tell the tier {name!r}. It tells: "
                 f"{', '.join(self.tiers) or 'none'}."
             )
-        parts = [self.layers[layer] for layer in TIERS[name] if layer in self.layers]
-        if not parts:
-            return _EMPTY
-        return parts[0] if len(parts) == 1 else shapely.union_all(parts)
+        if name not in self._tiers:
+            parts = [self.layers[layer] for layer in TIERS[name] if layer in self.layers]
+            joined = shapely.union_all(parts) if len(parts) > 1 else (*parts, _EMPTY)[0]
+            self._tiers[name] = joined
+        return self._tiers[name]
 
 
 def tiers_of(drawn: Collection[str], published: Collection[str]) -> tuple[str, ...]:

@@ -106,6 +106,12 @@ class Store:
         """Replace the verdicts; they follow from `days` and can be computed again."""
         write_atomic(self.folder / "verdicts.parquet", _table_bytes(verdicts, _VERDICTS))
 
+    def stamp(self) -> tuple[tuple[int, int, int], ...]:
+        """Tell when the tables were written: it differs when one of them may."""
+        paths = [self.folder / f"{name}.parquet" for name in ("days", "files", "verdicts")]
+        found = [path.stat() for path in paths if path.exists()]
+        return tuple((one.st_ino, one.st_mtime_ns, one.st_size) for one in found)
+
     def _table(self, name: str, fields: dict[str, pa.DataType]) -> pd.DataFrame:
         try:
             table = pq.read_table(self.folder / f"{name}.parquet")
