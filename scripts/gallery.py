@@ -20,6 +20,7 @@ from PIL import Image
 
 from helpers import (
     changes,
+    dossiers,
     findings,
     inspection,
     measures,
@@ -109,6 +110,28 @@ def charts(ws: Workspace) -> Iterator[tuple[str, FigureSet]]:
     yield "days", plates.calendar(source, inspection.inspect(ws, source.id).days)
 
 
+def told(ws: Workspace) -> Iterator[tuple[str, FigureSet]]:
+    """Claims on a day when much is contested, and on one when it is settled; sources."""
+    source = publishers.source(ws, "reconstruction")
+    sectors = list(reference.sectors().values())
+    for case, day in (("contested", DAYS[1]), ("settled", date(2025, 1, 25))):
+        dossier = dossiers.on_claims(ws, source, day, sectors)
+        for key in dossier.sectors:
+            yield (
+                case,
+                plates.claims_map(
+                    dossier.unchanged(key), dossier.of_sector(key), dossier.not_assessed(key)
+                ),
+            )
+        bands = plates.claim_bands(dossier.followed, dossier.histories)
+        yield case, plates.claims_timeline(bands, dossier.followed, source, day)
+    pairs, _ = dossiers.on_sources(ws, dossiers.others(ws, source.id), DAYS[1], sectors)
+    for pair in pairs:
+        yield "sources", plates.agreement_map(pair.found, granted=pair.granted)
+        timed = dossiers.over_time(ws, pair, *SERIES)
+        yield "sources", plates.agreement_levels(pair.found, timed.calendars, [DAYS[1]])
+
+
 def sheet(paths: list[Path], column: int, columns: int = 3) -> Image.Image:
     """Pictures side by side, in rows."""
     pictures = []
@@ -132,7 +155,7 @@ def main() -> None:  # noqa: D103
     out = Path(sys.argv[1]) if len(sys.argv) > 1 else ws.reports / "gallery"
     snapshots.ensure(ws, "reconstruction")
     pngs: dict[str, list[Path]] = {rendition: [] for rendition in COLUMN}
-    for case, figure in (*sector_maps(ws), *charts(ws)):
+    for case, figure in (*sector_maps(ws), *charts(ws), *told(ws)):
         for path in figure.save(out / case):
             for rendition, paths in pngs.items():
                 if path.name.endswith(f"-{rendition}.png"):

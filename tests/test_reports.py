@@ -23,6 +23,7 @@ from helpers.files import recover
 from helpers.provenance import tree_sha256
 from helpers.schema import parse_day
 from helpers.workspace import PROJECT, Workspace
+from test_cluster import notebooks as small_notebooks
 from webpages import VALID, html_faults
 
 DAYS = ("2024-12-08", "2025-01-01", "2025-01-07", "2025-01-08")
@@ -175,7 +176,7 @@ def test_what_is_there_is_not_made_again(made):
 
 def test_a_failing_notebook_is_named_kept_and_leaves_the_earlier_report(tmp_path):
     ws = sample(tmp_path)
-    shutil.copytree(PROJECT / "notebooks", ws.root / "notebooks")
+    small_notebooks(ws.root / "notebooks")
     broken = ws.root / "notebooks" / "02-advance-series.ipynb"
     notebook = nbformat.read(broken, as_version=4)
     notebook.cells[-1].source = 'raise OSError("no such thing")'
