@@ -357,3 +357,53 @@ def test_ground_at_the_edge_of_the_theatre_stays(bounds):
     only_south = shapely.box(30, 10, 31, 11)
     _, strays = clean(shapely.MultiPolygon([only_south, shapely.box(30, 48, 31, 49)]), "x")
     assert strays.outside_bounds == "30.0, 10.0, 31.0, 11.0"
+
+
+def test_specks_are_told_by_distance_on_the_ground():
+    """At 60° a degree of longitude is half as long: what is near must not be taken for far."""
+    mainland_and_far = scattered(1.3, 11, lat=54.9)
+    east, north = shapely.box(26.6, 52, 26.61, 52.01), shapely.box(24, 54.3, 24.01, 54.31)
+    ground = shapely.union_all([mainland_and_far, east, north])
+    kept, strays = clean(ground, CONTROL)
+    assert strays.specks == 11
+    assert kept.intersects(east)
+    assert kept.intersects(north)
+
+
+def test_an_impossible_day_is_told_of_that_alone():
+    future = Day(TODAY + timedelta(days=1), {CONTROL: Layer(5_000, "x")})
+    entries = [*days(111_000, 111_001, start=TODAY - timedelta(days=1)), future]
+    assert judge(entries, today=TODAY)[2].reasons == (
+        "impossible date: 2026-06-02 is after 2026-06-01",
+    )
+
+
+def test_only_a_day_that_counts_can_bear_witness():
+    fell = days(111_000, 109_000, start=date(2025, 1, 1))
+    late = Day(date(2025, 1, 3), {CONTROL: Layer(111_000, "c111000")}, date(2025, 1, 1))
+    refused = {late.day: Override(accept=False, reason="no")}
+    assert statuses([*fell, late])[1] != QUARANTINED
+    assert statuses([*fell, late], overrides=refused)[1] != QUARANTINED
+    accepted = {late.day: Override(accept=True, reason="yes")}
+    assert "was back by 2025-01-03" in said([*fell, late], 1, overrides=accepted)
+
+
+def test_no_update_means_every_layer():
+    one, other = days(111_000, 111_000, advance=(500, 501))
+    assert "no update" not in said([one, other], 1)
+    same = other._replace(layers=one.layers)
+    assert "no update since 2025-01-01" in said([one, same], 1)
+
+
+def test_a_layer_that_one_of_three_days_lacks_is_no_witness():
+    before, fell, after = days(111_000, 109_000, 109_000, advance=(500, 500, 2_500))
+    bare = before._replace(layers={CONTROL: before.layers[CONTROL]})
+    assert "and stayed so" in said([bare, fell, after], 1)
+    lacking = fell._replace(layers={CONTROL: fell.layers[CONTROL]})
+    assert "and stayed so" in said([before, lacking, after], 1)
+
+
+def test_a_layer_that_was_not_there_is_not_redrawn():
+    before, after = days(111_000, 111_001)
+    new = after._replace(layers=after.layers | {ADVANCE: Layer(500, "n", 60, 60)})
+    assert "redrawn" not in said([before, new], 1)
