@@ -101,8 +101,7 @@ def test_every_target_that_is_named_is_there():
             assert name in targets, f"{page.name}: make {name}"
 
 
-SAMPLED = [f"2024-12-{n:02d}" for n in (1, 8, 15, 22, 29)]
-SAMPLED += [f"2025-01-{n:02d}" for n in (1, 7, 8, 15, 22, 29)]
+SAMPLED = ("2024-12-01", "2024-12-08", "2025-01-01", "2025-01-07", "2025-01-08")
 FRONTLINE = [line for line in commands(README) if line.startswith(".venv/bin/frontline")]
 
 
@@ -130,6 +129,8 @@ def test_commands_of_the_readme_run(tmp_path, monkeypatch, played, ws):  # noqa:
         # Two frames tell as much as 32; the played publisher has a month.
         early = "2025-01-07" if "animate" in words else "2024-12-10"
         words = [early if word == "2024-12-08" else word for word in words]
+        if "backfill" in words:
+            words[words.index("2025-01-31")] = "2025-01-08"  # two reports, for the same reason
         if "--rerun" in words:
             CliRunner().invoke(cli.main, ["report", "2025-01-08"])
         done = CliRunner().invoke(cli.main, words)
