@@ -6,6 +6,7 @@ Whatever the file, the day beside it is read. `docs/reliability.md` counts the c
 import csv
 import io
 import json
+import os
 import resource
 import stat
 import zipfile
@@ -14,9 +15,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import ingest, ledger, limits, outputs, snapshots
+from helpers import ingest, ledger, limits, outputs, runner, snapshots
 from helpers.errors import ParameterError, SchemaError
+from helpers.jobs import Job
 from helpers.workspace import PROJECT
+from test_runner import write as small_notebook
 
 SQUARE = [[37.0, 48.0], [37.1, 48.0], [37.1, 48.1], [37.0, 48.1], [37.0, 48.0]]
 NAME = "2025-01-08_RussianAssessedCoTinUkraine.geojson"
@@ -183,6 +186,31 @@ def test_an_odd_file_is_read_and_does_nothing(beside, case):
     (beside.raw / "isw" / NAME).write_bytes(HARMLESS[case])
     (done,) = ingest.run(beside, "isw")
     assert done.failed == []
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "'; open('owned', 'w').close(); '",
+        '"""\nopen("owned", "w").close()\n"""',
+        "\\'; open('owned', 'w').close() #",
+        "__import__('os').system('touch owned')",
+        "{open('owned', 'w')}",
+        "$(touch owned)`touch owned`",
+        "\n%%bash\ntouch owned",
+        "!touch owned",
+    ],
+)
+def test_a_parameter_that_tries_to_be_code_is_a_text(tmp_path, monkeypatch, value):
+    monkeypatch.chdir(tmp_path)
+    path = small_notebook(tmp_path / "a.ipynb", "said = sector")
+    run = runner.run_all([Job(path, "a", {"sector": value})], tmp_path / "out", dict(os.environ))
+    injected = run["a"].cells[1]
+    assert "injected-parameters" in injected.metadata.tags
+    names = {}
+    exec(compile(injected.source, "injected", "exec"), {"__builtins__": {}}, names)
+    assert names == {"sector": value}
+    assert not list(tmp_path.rglob("owned"))
 
 
 def _memory_mb():
