@@ -53,7 +53,8 @@ NAMES["03-claims"] = '"claims"'
 def notebooks(folder: Path) -> None:
     """Small notebooks with the parameters of the real ones."""
     folder.mkdir()
-    for name, parameters in PARAMETERS.items():
+    for name, stated in PARAMETERS.items():
+        parameters = stated + 'as_of = ""\n'
         keys = [line.split(" ")[0] for line in parameters.splitlines()]
         body = BODY.replace("KEYS", repr(keys)).replace("NAME", NAMES.get(name, '"briefing"'))
         v4 = nbformat.v4

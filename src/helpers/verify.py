@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from helpers import archive, pages, plans, reports
 from helpers.archive import Report
+from helpers.schema import parse_day
 from helpers.workspace import Workspace
 
 _MANIFEST = "manifest.json"
@@ -124,7 +127,7 @@ def rerun(ws: Workspace, folder: Path, *, lanes: int = 2) -> Verdict:
     """
     report = archive.open_report(folder)
     with tempfile.TemporaryDirectory() as scratch:
-        elsewhere = _beside(ws, Path(scratch))
+        elsewhere = _beside(ws, Path(scratch)).known_by(_as_of(report))
         asked = plans.request(
             elsewhere, report.day, source_id=report.source, compare_to=str(report.compare_to)
         )
@@ -132,6 +135,12 @@ def rerun(ws: Workspace, folder: Path, *, lanes: int = 2) -> Verdict:
     faults = _differences(report.manifest["files"], again.manifest["files"])
     notes = _software(report, again)
     return Verdict(again.digest, len(again.manifest["files"]), tuple(faults), tuple(notes))
+
+
+def _as_of(report: Report) -> date | None:
+    """The day as of which the maps were known to a report; its command says so."""
+    words = shlex.split(report.manifest["command"])
+    return parse_day(words[words.index("--as-of") + 1]) if "--as-of" in words else None
 
 
 def _beside(ws: Workspace, root: Path) -> Workspace:
