@@ -60,6 +60,7 @@ def test_values_show_themselves(tmp_path):
         snapshots.load(ws, "reconstruction", date.fromisoformat(day))
         for day in ("2024-12-08", "2025-01-08")
     )
+    assert repr(today).splitlines()[1].split() == ["tier", "area,", "km²"]
     said, lines = rows(today)
     assert said.startswith("reconstruction, assessed day 2025-01-08")
     assert lines[0] == ["tier", "area, km²"]
@@ -72,6 +73,7 @@ def test_values_show_themselves(tmp_path):
     shown = dict(zip(head, numbers, strict=True))
     assert shown["net, km²"] == f"+{change.net_km2:.1f}"
     assert shown["± change, km²"] == f"{change.change_error_km2:.1f}"
+    assert f"{change.net_km2:+.1f}" in repr(change)
     verdict = gate.Verdict(date(2025, 1, 8), gate.QUARANTINED, ("too <large>",), ("a note",))
     said, lines = rows(verdict)
     assert said == "2025-01-08: quarantined"

@@ -62,7 +62,7 @@ _NONE: Geometries = np.empty(0, dtype=object)
 _NOWHERE = shapely.MultiPolygon()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SectorChange:
     """What changed in one sector between two assessed days of one source.
 
@@ -131,8 +131,7 @@ class SectorChange:
         """Days between the two maps."""
         return (self.after_day - self.before_day).days
 
-    def _repr_html_(self) -> str:
-        """In a notebook: the numbers, each change beside its error."""
+    def _shown(self) -> Table:
         numbers = {
             "area_before_km2": self.area_before_km2,
             "area_after_km2": self.area_after_km2,
@@ -149,7 +148,14 @@ class SectorChange:
             f"{self.after_day} ({self.elapsed_days} days). {self.source.title}.",
             {"area_error_km2": "± area", "change_error_km2": "± change"},
             signed=("net_km2",),
-        )._repr_html_()
+        )
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the numbers, each change beside its error."""
+        return self._shown()._repr_html_()
+
+    def __repr__(self) -> str:
+        return repr(self._shown())
 
 
 def in_sector(

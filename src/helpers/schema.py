@@ -156,7 +156,7 @@ class InputFile:
     sha256: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Snapshot:
     """The map of one source for one assessed day.
 
@@ -192,14 +192,20 @@ class Snapshot:
         default_factory=dict, init=False, compare=False, repr=False
     )
 
-    def _repr_html_(self) -> str:
-        """In a notebook: what was drawn, and how much ground it is."""
+    def _shown(self) -> Table:
         areas = {name: area_km2(self.tier(name)) for name in self.tiers}
         told = f"; the same map as on {self.copy_of} (no update)" if self.copy_of else ""
         return Table(
             pd.DataFrame({"tier": list(areas), "area_km2": list(areas.values())}),
             f"{self.source}, assessed day {self.day}{told}. Layers: {', '.join(self.layers)}.",
-        )._repr_html_()
+        )
+
+    def _repr_html_(self) -> str:
+        """In a notebook: what was drawn, and how much ground it is."""
+        return self._shown()._repr_html_()
+
+    def __repr__(self) -> str:
+        return repr(self._shown())
 
     def tier(self, name: str) -> BaseGeometry:
         """Ground of one tier.
