@@ -64,7 +64,7 @@ RULES: tuple[tuple[str, str, str, str], ...] = (
         "another side of a limit that no measured number meets exactly, or guarded elsewhere",
     ),
     (_ANY, r".*tolerance.*", _ANY, "a label's place, to the metre"),
-    (r"_repr_html_|.*_repr_html_", _ANY, _ANY, "a word of a caption in a notebook"),
+    (r".*_(repr_html|shown)_*", _ANY, _ANY, "a word or a place in a table that a notebook shows"),
     (
         r"_specks|_measure|_levels|_reclassified|record_query|records|_clip_box|_admits",
         r".*(= False|np\.nan|\* advance|\+= abs|flags|least_km2|iloc\[0\]|continue|clip_by_rect|"

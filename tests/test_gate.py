@@ -407,3 +407,23 @@ def test_a_layer_that_was_not_there_is_not_redrawn():
     before, after = days(111_000, 111_001)
     new = after._replace(layers=after.layers | {ADVANCE: Layer(500, "n", 60, 60)})
     assert "redrawn" not in said([before, new], 1)
+
+
+def test_a_small_archive_is_asked_about_a_quarter_of_its_ground():
+    assert "held ground" not in said(days(1_000, 1_250), 1)
+    assert "held ground rose by 251 km²" in said(days(1_000, 1_251), 1)
+    assert "held ground" not in said(days(100, 220), 1)
+    assert "held ground rose by 121 km²" in said(days(100, 221), 1)
+
+
+@pytest.mark.parametrize("away", [(10, 48, 11, 49), (30, 60, 31, 61), (44, 48, 45, 49)])
+def test_ground_off_the_theatre_in_any_direction_is_taken_out(away):
+    _, strays = clean(shapely.MultiPolygon([shapely.box(*away), shapely.box(30, 48, 31, 49)]), "x")
+    assert strays.outside_km2 > 1000
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_one_part_alone_is_no_speck(parts):
+    boxes = [shapely.box(30 + k, 48, 30.001 + k, 48.001) for k in range(parts)]
+    kept, strays = clean(shapely.MultiPolygon(boxes), CONTROL)
+    assert (len(kept.geoms), strays) == (parts, Strays())
