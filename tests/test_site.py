@@ -297,3 +297,22 @@ def test_archives_know_their_days(ws):
         date(2025, 1, 1),
         date(2025, 1, 8),
     ]
+
+
+# With the documentation ---------------------------------------------------------------------
+
+
+def test_built_documentation_goes_with_it_and_is_linked(ws, built, tmp_path):
+    docs = tmp_path / "html"
+    (docs / "assets").mkdir(parents=True)
+    (docs / "index.html").write_text("<h1>Documentation</h1>")
+    (docs / "assets" / "a.css").write_text("a{}")
+    out = site.build(ws, tmp_path / "site", docs=docs).folder
+    assert (out / "docs" / "assets" / "a.css").read_text() == "a{}"
+    for name, href in (("index.html", "docs/"), ("sectors/kurakhove.html", "../docs/")):
+        page = BeautifulSoup((out / name).read_text(), "html.parser")
+        assert page.find("a", string="Documentation")["href"] == f"{href}index.html"
+    assert "Documentation" not in (built / "index.html").read_text()
+    with pytest.raises(ParameterError, match=r"has no index.html.*make docs"):
+        site.build(ws, tmp_path / "other", docs=tmp_path)
+    assert not (tmp_path / "other").exists()
