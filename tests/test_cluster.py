@@ -137,7 +137,7 @@ class Done(NamedTuple):
 # Reaches a scheduler, and says how that ended.
 REACH = """\
 import sys
-from helpers import cluster, plans
+from helpers import cluster, provenance
 from helpers.errors import FrontlineError
 from helpers.workspace import Workspace
 
@@ -194,8 +194,8 @@ def test_a_worker_is_killed_and_the_result_is_the_same(here, tmp_path):
         assert running.wait(120) == 0, (tmp_path / "log").read_text()
         assert (tmp_path / "log").read_text().strip().splitlines()[-1] == "2 made"
         there = run(ws, "measures", *MEASURED, "--scheduler", found.address)
-    assert kept(ws) == kept(here)
     assert there.output == run(here, "measures", *MEASURED).output
+    assert kept(ws) == kept(here)
     assert there.output.count("\n") == 10
     assert not list(ws.processed.glob(".cluster-*"))
 
@@ -230,7 +230,7 @@ def test_no_worker_is_said(tmp_path):
 def test_workers_of_other_software_or_without_the_folder_are_refused(tmp_path):
     with machines(tmp_path / "machines", workers=1) as found:
         assert reach(found.address, tmp_path) == "workers: 1"
-        other = reach(found.address, tmp_path, "plans.helpers_digest = lambda: 'another'")
+        other = reach(found.address, tmp_path, "provenance.helpers_digest = lambda: 'another'")
         # The mark is looked for where nobody wrote one.
         nowhere = "cluster.uuid.uuid4 = lambda: Nowhere()"
         nowhere = f"Nowhere = type('Nowhere', (), {{'hex': 'x\\r\\n'}}); {nowhere}"

@@ -108,8 +108,10 @@ def test_another_comparison_or_another_software_is_another_report(ws, monkeypatc
 
 def test_another_helper_makes_it_stale(ws, tmp_path, monkeypatch):
     package = tmp_path / "package"
-    shutil.copytree(plans._PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(plans, "_PACKAGE", package)
+    shutil.copytree(provenance._PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(provenance, "_PACKAGE", package)
+    # Another process asks for the first time.
+    monkeypatch.setattr(provenance, "helpers_digest", provenance.helpers_digest.__wrapped__)
     pretend(ws, ask(ws))
     (package / "__pycache__").mkdir()
     (package / "__pycache__" / "x.pyc").write_bytes(b"1")

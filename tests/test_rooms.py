@@ -43,6 +43,7 @@ STOREYS = (
     {"publishers", "furniture", "pages", "archive", "claims", "agreement", "timelines"},
     {"ingest", "maps", "runner", "comparisons", "ledger"},
     {"snapshots"},
+    {"daybook"},
     {"inspection", "webmap", "sitepages", "dossiers"},
     {"web", "endpoints", "plans"},
     {"arcgis", "raw"},

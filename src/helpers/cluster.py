@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helpers import plans, provenance
+from helpers import provenance
 from helpers.errors import ParameterError, WorkspaceError
 from helpers.workspace import Workspace
 
@@ -129,4 +129,4 @@ def _look(mark: Path) -> tuple[str, dict[str, str]]:
 
 
 def _has() -> dict[str, str]:
-    return {"helpers": plans.helpers_digest()} | provenance.software()
+    return {"helpers": provenance.helpers_digest()} | provenance.software()

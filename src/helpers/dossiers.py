@@ -16,8 +16,8 @@ from helpers import (
     changes,
     claims,
     comparisons,
+    daybook,
     ledger,
-    measures,
     publishers,
     reference,
     series,
@@ -194,7 +194,7 @@ def on_claims(
     inverted = [covered[key] for key, tier in tiers.items() if tier in INVERTED_TIERS]
     measured = {}
     if inverted:
-        rows = measures.daily(maps, inverted, source=source, border=reference.outer_edges())
+        rows = daybook.daily(ws, source.id, inverted, (maps[0].day, day))
         measured = dict(list(rows.groupby("sector")))
     return ClaimsDossier(
         source=source,
@@ -365,12 +365,12 @@ def over_time(ws: Workspace, pair: Pair, start: date, end: date) -> OverTime:
         In the tier that was compared. What one source leaves out is not put back here.
     """
     found = pair.found
-    tier, sector, border = found.difference.tier, found.sector, reference.outer_edges()
+    tier, sector = found.difference.tier, found.sector
     calendars, maps = {}, []
     for source in (found.source_a, found.source_b):
         known = snapshots.fingerprint(ws, source.id, end)
         telling = _telling(ws, source.id, tier, start, end, known)
-        table = measures.daily(telling, [sector], source=source, tier=tier, border=border)
+        table = daybook.daily(ws, source.id, [sector], (start, end), tier=tier)
         calendars[source.id] = series.calendar(table[table["day"] >= str(start)], start, end)
         maps.append(telling)
     a, b = maps

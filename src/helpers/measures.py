@@ -143,7 +143,7 @@ def daily(
     On re-quantised days the noise that was taken out of the faces is counted as sliver.
     """
     _check(snapshots, source)
-    asked = _asked(sectors, source, tier, whole=whole)
+    asked = places(sectors, source, tier, whole=whole)
     tables = [
         _daily(_telling(snapshots, name), places, source=source, border=border)
         for name, places in _by_tier(asked)
@@ -152,7 +152,7 @@ def daily(
 
 
 def _daily(
-    snapshots: Sequence[Snapshot], asked: _Asked, *, source: Source, border: BaseGeometry | None
+    snapshots: Sequence[Snapshot], asked: Places, *, source: Source, border: BaseGeometry | None
 ) -> pd.DataFrame:
     """Measure places of one tier."""
     followed = _follow_tier(snapshots, asked)
@@ -206,20 +206,20 @@ def since(
         As `daily`.
     """
     _check(snapshots, source)
-    asked = _asked(sectors, source, tier, whole=whole)
+    asked = places(sectors, source, tier, whole=whole)
     tables = []
-    for name, places in _by_tier(asked):
+    for name, here in _by_tier(asked):
         telling = _telling(snapshots, name)
-        followed = _follow_tier(telling, places)
-        blocks = [_measure_since(followed, _place(sector, (), None)) for _, _, sector in places]
-        tables.append(_table(telling, source, places, blocks))
+        followed = _follow_tier(telling, here)
+        blocks = [_measure_since(followed, _place(sector, (), None)) for _, _, sector in here]
+        tables.append(_table(telling, source, here, blocks))
     return _in_order(tables, asked)[list(SINCE_COLUMNS)]
 
 
-_Asked = list[tuple[str, str, "Sector | None"]]
+Places = list[tuple[str, str, "Sector | None"]]
 
 
-def _by_tier(asked: _Asked) -> list[tuple[str, _Asked]]:
+def _by_tier(asked: Places) -> list[tuple[str, Places]]:
     tiers = dict.fromkeys(name for _, name, _ in asked)
     return [(tier, [place for place in asked if place[1] == tier]) for tier in tiers]
 
@@ -232,7 +232,7 @@ def _telling(snapshots: Sequence[Snapshot], tier: str) -> list[Snapshot]:
     return telling
 
 
-def _in_order(tables: Sequence[pd.DataFrame], asked: _Asked) -> pd.DataFrame:
+def _in_order(tables: Sequence[pd.DataFrame], asked: Places) -> pd.DataFrame:
     """One table, sector after sector as they were asked for."""
     if len(tables) == 1:
         return tables[0]
@@ -241,9 +241,27 @@ def _in_order(tables: Sequence[pd.DataFrame], asked: _Asked) -> pd.DataFrame:
     return table.sort_values("sector", key=lambda k: k.map(order), kind="stable", ignore_index=True)
 
 
-def _asked(sectors: Sequence[Sector] | None, source: Source, tier: str, *, whole: bool) -> _Asked:
-    """Key, tier and polygon of each place."""
-    asked: _Asked = [
+def places(
+    sectors: Sequence[Sector] | None, source: Source, tier: str = "", *, whole: bool = False
+) -> Places:
+    """List what is to be measured, and in which tier.
+
+    Parameters
+    ----------
+    sectors, source, tier, whole
+        As `daily`.
+
+    Returns
+    -------
+    list of tuple
+        Key, tier and sector of each place; the whole map has no sector.
+
+    Raises
+    ------
+    ParameterError
+        If nothing is asked for, or the tier is not known.
+    """
+    asked: Places = [
         (sector.key, check_tier(tier or source.tier_for(sector.measure)), sector)
         for sector in sectors or ()
     ]
@@ -255,7 +273,7 @@ def _asked(sectors: Sequence[Sector] | None, source: Source, tier: str, *, whole
 
 
 def _table(
-    snapshots: Sequence[Snapshot], source: Source, asked: _Asked, blocks: list[dict[str, Array]]
+    snapshots: Sequence[Snapshot], source: Source, asked: Places, blocks: list[dict[str, Array]]
 ) -> pd.DataFrame:
     n = len(snapshots)
     place, step = np.repeat(np.arange(len(asked)), n), np.tile(np.arange(n), len(asked))
@@ -301,7 +319,7 @@ def _place(
 # One tier, all maps -------------------------------------------------------------------------
 
 
-def _follow_tier(snapshots: Sequence[Snapshot], asked: _Asked) -> _Changes:
+def _follow_tier(snapshots: Sequence[Snapshot], asked: Places) -> _Changes:
     name = asked[0][1]
     return _follow(_Maps(changes.grounds(snapshots, name)), inverted=name in INVERTED_TIERS)
 

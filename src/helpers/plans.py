@@ -5,7 +5,6 @@ Nothing here runs a notebook, so that a command which has nothing to do is done 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shlex
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,6 @@ from helpers.workspace import Workspace
 
 # How many months the series of a report reaches back.
 _SERIES_MONTHS = 5
-_PACKAGE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -189,24 +187,15 @@ def made_from(ws: Workspace, asked: Request, jobs: Sequence[Job]) -> dict[str, s
     read = (ws.sectors_file, ledger.path(ws))
     files = {path.name: path.read_bytes() for path in read if path.is_file()}
     return {
-        "parameters": _digest(json.dumps([command(asked), parameters], sort_keys=True).encode()),
-        "snapshots": _digest("\n".join(maps).encode()),
-        "notebooks": _digest_all(notebooks),
-        "helpers": helpers_digest(),
-        "software": _digest(provenance.to_json(provenance.software())),
-        "files": _digest_all(files),
+        "parameters": provenance.digest(
+            json.dumps([command(asked), parameters], sort_keys=True).encode()
+        ),
+        "snapshots": provenance.digest("\n".join(maps).encode()),
+        "notebooks": provenance.digest_all(notebooks),
+        "helpers": provenance.helpers_digest(),
+        "software": provenance.digest(provenance.to_json(provenance.software())),
+        "files": provenance.digest_all(files),
     }
-
-
-def helpers_digest() -> str:
-    """SHA-256 of this package's files: code, words, base layers."""
-    return _digest_all(
-        {
-            path.relative_to(_PACKAGE).as_posix(): path.read_bytes()
-            for path in sorted(_PACKAGE.rglob("*"))
-            if path.is_file() and "__pycache__" not in path.parts
-        }
-    )
 
 
 def stale(ws: Workspace, asked: Request) -> list[str]:
@@ -235,12 +224,3 @@ def stale(ws: Workspace, asked: Request) -> list[str]:
     changed = [f"other {name}" for name in now if then.get(name) != now[name]]
     gone = [name for name in listed if not (folder / name).is_file()]
     return changed + [f"{name} is missing" for name in gone]
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _digest_all(contents: Mapping[str, bytes]) -> str:
-    lines = [f"{name} {_digest(data)}" for name, data in sorted(contents.items())]
-    return _digest("\n".join(lines).encode())

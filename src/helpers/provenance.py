@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from helpers.sources import Source
 from helpers.tables import Table
 from helpers.workspace import PROJECT
 
+_PACKAGE = Path(__file__).parent
 # The packages whose version can move a number or a pixel.
 _SOFTWARE = (
     "frontline-notebooks",
@@ -150,8 +152,27 @@ def tree_sha256(folder: Path, *, skip: Iterable[str] = ()) -> dict[str, str]:
     left_out = set(skip)
     paths = sorted(p for p in folder.rglob("*") if p.is_file())
     named = {p.relative_to(folder).as_posix(): p for p in paths}
-    return {
-        name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for name, path in named.items()
-        if name not in left_out
-    }
+    return {name: digest(path.read_bytes()) for name, path in named.items() if name not in left_out}
+
+
+def digest(data: bytes) -> str:
+    """SHA-256 of some bytes, as hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def digest_all(contents: Mapping[str, bytes]) -> str:
+    """SHA-256 of named contents, whatever their order."""
+    lines = [f"{name} {digest(data)}" for name, data in sorted(contents.items())]
+    return digest("\n".join(lines).encode())
+
+
+@cache
+def helpers_digest() -> str:
+    """SHA-256 of this package's files: code, words, base layers; as they were when first asked."""
+    return digest_all(
+        {
+            path.relative_to(_PACKAGE).as_posix(): path.read_bytes()
+            for path in sorted(_PACKAGE.rglob("*"))
+            if path.is_file() and "__pycache__" not in path.parts
+        }
+    )

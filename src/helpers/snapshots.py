@@ -198,6 +198,33 @@ def days(ws: Workspace, source_id: str) -> list[date]:
     return [d.date() for d in sorted(set(_days_table(ws, source_id)["day"]))]
 
 
+def maps_of(ws: Workspace, source_id: str) -> dict[date, dict[str, str]]:
+    """Name the maps of every assessed day, without loading them.
+
+    Parameters
+    ----------
+    ws
+        The workspace.
+    source_id
+        The source.
+
+    Returns
+    -------
+    dict
+        Day to layer to map id (equal ids are equal maps, bit for bit), in the order of the days.
+
+    Raises
+    ------
+    SnapshotError
+        If there is none.
+    """
+    table = _days_table(ws, source_id).sort_values(["day", "layer"])
+    found: dict[date, dict[str, str]] = {}
+    for day, layer, map_id in zip(table["day"], table["layer"], table["map_id"], strict=True):
+        found.setdefault(day.date(), {})[layer] = map_id
+    return found
+
+
 def fingerprint(ws: Workspace, source_id: str, until: date) -> str:
     """SHA-256 of all that can be known of a source's days up to one, the held-back ones included.
 

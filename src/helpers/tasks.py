@@ -9,7 +9,7 @@ from functools import cache
 
 import pandas as pd
 
-from helpers import measures, publishers, reference, reports, snapshots
+from helpers import daybook, measures, reference, reports
 from helpers.forkserver import ForkServer, possible
 from helpers.plans import Request
 from helpers.workspace import Workspace
@@ -34,24 +34,22 @@ def measure(
     Returns
     -------
     pandas.DataFrame
-        As `measures.daily`; the first row of a sector knows the day before, if there is one.
+        As `daybook.daily`; the first row of a sector knows the day before, if there is one.
 
     Raises
     ------
     ParameterError, SnapshotError
-        As `measures.daily` and `snapshots.window`.
+        As `daybook.daily`.
     """
-    source = publishers.source(ws, source_id)
-    start, end = days
-    table = measures.daily(
-        snapshots.window(ws, source.id, start, end, lead_in=True),
+    table = daybook.daily(
+        ws,
+        source_id,
         [reference.sector(key, ws.sectors_file) for key in keys if key != measures.WHOLE],
-        source=source,
+        days,
         tier=tier,
-        border=reference.outer_edges(),
         whole=measures.WHOLE in keys,
     )
-    return table[table["day"] >= str(start)]
+    return table[table["day"] >= str(days[0])]
 
 
 def make_report(ws: Workspace, asked: Request, lanes: int = 1) -> str:
