@@ -22,7 +22,7 @@ from matplotlib.text import Text
 
 from helpers import changes, reference, sources, style
 from helpers.faces import BORDER_M, View, contact_line, faces, spreads
-from helpers.labels import Layout, Size, Spot, around
+from helpers.labels import Layout, Size, Spot, Spots, around
 from helpers.maps import BaseLayers, Places, no_data_map, sector_map
 from helpers.projection import STORAGE_CRS
 from helpers.readers import reconstruction
@@ -485,15 +485,33 @@ def test_a_name_lies_wholly_in_its_ground():
     cells = (x > 100) & (x < 220) & (y > 100) & (y < 130)
     size = Size(100, 10, 3)
     spots = layout.spots_within(cells, size, step=1)
-    assert spots
-    for spot in spots:
-        x0, y0, x1, y1 = spot.box(size)
+    boxes = spots.boxes(size)
+    assert len(boxes)
+    for x0, y0, x1, y1 in boxes:
         assert x0 >= 96
         assert x1 <= 224
         assert y0 >= 96
         assert y1 <= 134
-    assert layout.spots_within(cells, Size(130, 10, 3)) == []
-    assert layout.spots_within(np.zeros_like(cells), size) == []
+    for ground, block in ((cells, Size(130, 10, 3)), (np.zeros_like(cells), size)):
+        assert layout.spots_within(ground, block).x.size == 0
+
+
+def test_the_cheapest_free_position_is_found_among_many():
+    rng = np.random.default_rng(8)
+    layout, size = Layout(600, 500), Size(30, 9, 3)
+    layout.heat_points(rng.uniform(0, 500, (400, 2)), 0.7)
+    for x, y in rng.uniform(0, 500, (90, 2)):
+        layout.reserve((x, y, x + 25, y + 12))
+    # Penalties that many share: of the equally good the first is taken.
+    spots = [
+        Spot(float(x), float(y), float(p))
+        for x, y, p in zip(*rng.uniform(-20, 600, (2, 900)), rng.integers(0, 5, 900), strict=True)
+    ]
+    free = [s for s in spots if layout.is_free(s.box(size, 2.0))]
+    assert 20 < len(free) < 800
+    cheapest = min(free, key=lambda s: s.penalty + layout.cost(s.box(size)))
+    assert layout.best(spots, size) == layout.best(Spots.of(spots), size) == cheapest
+    assert layout.best([s for s in spots if s not in free], size) is None
 
 
 def test_a_leader_finds_its_way():

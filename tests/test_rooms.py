@@ -23,6 +23,7 @@ STOREYS = (
         "forkserver",
         "jobs",
         "limits",
+        "typesetting",
     },
     {"schema", "sources", "style", "readers.names", "kernels"},
     {
@@ -59,6 +60,7 @@ MEASURING = {"changes", "gate", "measures", "series", "settlements", "claims", "
 DRAWING = {"style", "sheet", "furniture", "labels", "maps", "charts", "calendars", "timelines"} | {
     "basemap",
     "figures",
+    "typesetting",
 }
 DATA = {"snapshots", "store", "ingest", "publishers"}
 # Only these ask another machine; the fork server talks to its own children.

@@ -19,12 +19,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
 from helpers.errors import ParameterError
 from helpers.files import write_atomic
 from helpers.style import COLOURS, THEMES, Theme, style
+from helpers.typesetting import write_svg
 
 # Width at which JupyterLab shows a figure, CSS pixels.
 _SHOWN_PX = 900
@@ -33,9 +35,6 @@ _PALETTE = 256
 _THEME_COLOURS = tuple(sorted({int(colour[1:], 16) for colour in COLOURS.values()}))
 # More colours than this are a picture under a map, which a palette would spoil.
 _MOST_COLOURS = 12_000
-# A hundredth of a point is a fiftieth of a pixel: more digits only make an SVG heavy.
-_PATH_DATA = re.compile(rb' d="[^"]+"')
-_DIGITS = re.compile(rb"(\.\d\d)\d+")
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -180,24 +179,31 @@ def _unique_ids(figure: Figure) -> None:
 
 def pixels(figure: Figure) -> npt.NDArray[np.uint8]:
     """Draw a figure: RGB, shape ``(height, width, 3)``."""
+    return np.ascontiguousarray(_drawn(figure)[..., :3])
+
+
+def _drawn(figure: Figure) -> npt.NDArray[np.uint8]:
+    """Draw a figure: RGBA, as its canvas has it until it is drawn again."""
     canvas: Any = figure.canvas
     canvas.draw()
-    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    return np.asarray(canvas.buffer_rgba())
 
 
-def image(rgb: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint8] | None = None) -> Image.Image:
+def image(
+    drawn: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint8] | None = None
+) -> Image.Image:
     """Make a picture of pixels, with a palette that keeps the theme's colours where that can be.
 
     Parameters
     ----------
-    rgb
-        Shape ``(height, width, 3)``.
+    drawn
+        Shape ``(height, width, 3)``; a fourth channel counts for nothing.
     palette
         Colours to use, shape ``(n, 3)``, n up to 256; None for those that suit the picture.
     """
-    reduced = _to_palette(rgb, palette)
+    reduced = _to_palette(drawn, palette)
     if reduced is None:
-        return Image.fromarray(rgb)
+        return Image.fromarray(np.ascontiguousarray(drawn[..., :3]))
     indices, palette = reduced
     picture = Image.fromarray(indices)
     picture.putpalette(palette.tobytes())
@@ -205,7 +211,7 @@ def image(rgb: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint8] | None = No
 
 
 def _png(figure: Figure) -> tuple[bytes, tuple[int, int]]:
-    picture = image(pixels(figure))
+    picture = image(_drawn(figure))
     buffer = io.BytesIO()
     # Level 9 is 6 % smaller, at seven times the cost.
     picture.save(buffer, "PNG", compress_level=6)
@@ -213,7 +219,7 @@ def _png(figure: Figure) -> tuple[bytes, tuple[int, int]]:
 
 
 def _to_palette(
-    rgb: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint8] | None = None
+    drawn: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint8] | None = None
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]] | None:
     """Reduce an image to 256 colours: the theme's, the most frequent, others to their nearest.
 
@@ -221,12 +227,14 @@ def _to_palette(
     them (white becomes #FCFCFC), and dithering would grain the flat tints. None for an image
     of too many colours.
     """
-    wide = rgb.reshape(-1, 3).astype(np.uint32)
-    packed = (wide[:, 0] << 16) | (wide[:, 1] << 8) | wide[:, 2]
-    # Most pixels repeat their left neighbour: sorting the runs alone is several times as fast.
+    shape = drawn.shape[:2]
+    if drawn.shape[2] == 3:
+        drawn = np.dstack([drawn, np.full(shape, 255, dtype=np.uint8)])
+    packed = drawn.reshape(-1, 4).view(">u4").ravel()
+    # Most pixels repeat their left neighbour: looking at the runs alone is several times as fast.
     starts = np.flatnonzero(np.r_[True, packed[1:] != packed[:-1]])
     lengths = np.diff(np.r_[starts, len(packed)])
-    colours, inverse = np.unique(packed[starts], return_inverse=True)
+    inverse, colours = pd.factorize(packed[starts].astype(np.uint32) >> 8, sort=True)
     if len(colours) > _MOST_COLOURS:
         return None
     counts = np.bincount(inverse, weights=lengths)
@@ -241,7 +249,7 @@ def _to_palette(
     near = chosen.astype(np.float32)
     distance = (near**2).sum(axis=1) - 2 * (parts.astype(np.float32) @ near.T)
     nearest = distance.argmin(axis=1).astype(np.uint8)
-    indices = np.repeat(nearest[inverse], lengths).reshape(rgb.shape[:2])
+    indices = np.repeat(nearest[inverse], lengths).reshape(shape)
     return indices, chosen.astype(np.uint8)
 
 
@@ -249,5 +257,5 @@ def _svg(figure: Figure, alt: str) -> bytes:
     buffer = io.BytesIO()
     # With the hash salt of the style, a null date makes the file repeatable; each alone does not.
     metadata = {"Date": None, "Creator": "Frontline Notebooks", "Description": alt}
-    figure.savefig(buffer, format="svg", metadata=metadata)
-    return _PATH_DATA.sub(lambda found: _DIGITS.sub(rb"\1", found[0]), buffer.getvalue())
+    write_svg(figure, buffer, metadata)
+    return buffer.getvalue()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -222,9 +222,9 @@ def draw_locator(
     for spine in ax.spines.values():
         spine.set(color=COLOURS["paper"], linewidth=2.4)
     edges = {"edgecolor": COLOURS["border"], "linewidth": 0.35}
-    for country in _locator_shapes(countries.geometry.to_numpy()):
+    for country in _locator_shapes(tuple(countries.geometry)):
         draw_area(ax, country, "locator-country", facecolor=COLOURS["locator_abroad"], **edges)
-    for country in _locator_shapes([ukraine]):
+    for country in _locator_shapes((ukraine,)):
         draw_area(
             ax,
             country,
@@ -236,10 +236,11 @@ def draw_locator(
     _name_ukraine(sheet, ax, box)
 
 
-def _locator_shapes(geometries: Iterable[BaseGeometry]) -> list[BaseGeometry]:
+@lru_cache(maxsize=8)
+def _locator_shapes(geometries: tuple[BaseGeometry, ...]) -> list[BaseGeometry]:
     # Coarse first: most of the work is in vertices that would not be seen.
     grain = _LOCATOR_GRAIN_M / 111_000
-    simple = shapely.simplify(np.array(list(geometries), dtype=object), grain)
+    simple = shapely.simplify(np.array(geometries, dtype=object), grain)
     return list(projection.transform(simple, _LOCATOR_CRS))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,10 @@ _ROUND = (
     ((0.0, 1.0), 2.0),
     ((0.0, -1.0), 2.2),
 )
+
+
+# Positions that are looked at together.
+_AT_A_TIME = 128
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,29 @@ class Spot:
             self.x + size.width + margin,
             self.y + size.ascent + margin,
         )
+
+
+class Spots(NamedTuple):
+    """Many possible positions: arrays of one length, as the fields of `Spot`."""
+
+    x: FloatArray
+    y: FloatArray
+    penalty: FloatArray
+
+    @classmethod
+    def of(cls, spots: Iterable[Spot]) -> Spots:
+        """The same positions as arrays."""
+        rows = [(spot.x, spot.y, spot.penalty) for spot in spots]
+        return cls(*np.array(rows, dtype=float).reshape(-1, 3).T)
+
+    def boxes(self, size: Size, margin: float = 0.0) -> FloatArray:
+        """Ground that a text of this size covers at each, shape ``(n, 4)``."""
+        spots = Spot(self.x, self.y)  # type: ignore[arg-type]  # the same sums, of arrays
+        return np.stack(spots.box(size, margin), axis=1)
+
+    def take(self, which: npt.NDArray[np.intp]) -> Spots:
+        """Some of them."""
+        return Spots(*(column[which] for column in self))
 
 
 def around(x: float, y: float, gap: float, size: Size) -> list[Spot]:
@@ -132,7 +160,13 @@ class Layout:
         shape = (int(height // self.CELL) + 1, int(width // self.CELL) + 1)
         self._heat: FloatArray = np.zeros(shape)
         self._sums: FloatArray | None = None
-        self._boxes: list[Box] = []
+        # Reserved boxes, and room for as many again.
+        self._room: FloatArray = np.empty((64, 4))
+        self._taken = 0
+
+    @property
+    def _boxes(self) -> FloatArray:
+        return self._room[: self._taken]
 
     def cell_centres(self) -> tuple[FloatArray, FloatArray]:
         """X and y of the cost grid's cells, shape ``(rows, columns)``."""
@@ -156,7 +190,7 @@ class Layout:
 
     def spots_within(
         self, cells: npt.NDArray[np.bool_], size: Size, *, pull: float = 0.05, step: int = 3
-    ) -> list[Spot]:
+    ) -> Spots:
         """Positions at which a text lies wholly in some ground.
 
         Parameters
@@ -172,13 +206,13 @@ class Layout:
 
         Returns
         -------
-        list of Spot
-            Empty if the text does not fit.
+        Spots
+            None if the text does not fit.
         """
         across, up = (int(-(-length // self.CELL)) + 1 for length in (size.width, size.height))
         rows, columns = cells.shape
         if not cells.any() or up > rows or across > columns:
-            return []
+            return Spots.of([])
         sums = np.pad(cells.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
         covered = sums[up:, across:] - sums[:-up, across:] - sums[up:, :-across]
         fits = (covered + sums[:-up, :-across]) == up * across
@@ -187,31 +221,40 @@ class Layout:
         y = where_y * step * self.CELL + self.CELL / 2 + size.descent
         middle_y, middle_x = (np.median(v) * self.CELL for v in np.nonzero(cells))
         away = np.hypot(x + size.width / 2 - middle_x, y + size.height / 2 - middle_y)
-        return [
-            Spot(float(a), float(b), float(c)) for a, b, c in zip(x, y, pull * away, strict=True)
-        ]
+        return Spots(np.asarray(x, float), np.asarray(y, float), pull * away)
 
     def cost(self, box: Box) -> float:
         """What a box would cover, added up over the cells of the grid."""
+        return float(self._costs(np.array([box]))[0])
+
+    def _costs(self, boxes: FloatArray) -> FloatArray:
         if self._sums is None:
             self._sums = np.pad(self._heat.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+        cells = np.add(boxes, [0, 0, self.CELL, self.CELL]) // self.CELL
         rows, columns = self._heat.shape
-        x0, x1 = (min(max(int(v // self.CELL), 0), columns) for v in (box[0], box[2] + self.CELL))
-        y0, y1 = (min(max(int(v // self.CELL), 0), rows) for v in (box[1], box[3] + self.CELL))
+        x0, y0, x1, y1 = np.clip(cells, 0, [columns, rows] * 2).astype(int).T
         sums = self._sums
-        return float(sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0])
+        costs: FloatArray = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]
+        return np.maximum(costs, 0)  # sums of sums: nothing may come out as a little less
 
     def is_free(self, box: Box, margin: float | None = None) -> bool:
         """Whether a box keeps clear of the edges and touches nothing that is reserved."""
-        x0, y0, x1, y1 = box
-        m = self.margin if margin is None else margin
-        if x0 < m or y0 < m or x1 > self.width - m or y1 > self.height - m:
-            return False
-        return not any(x0 < b[2] and b[0] < x1 and y0 < b[3] and b[1] < y1 for b in self._boxes)
+        return bool(self._free(np.array([box]), self.margin if margin is None else margin)[0])
+
+    def _free(self, boxes: FloatArray, margin: float) -> npt.NDArray[np.bool_]:
+        x0, y0, x1, y1 = boxes.T[..., None]
+        left, low, right, high = self._boxes.T
+        touch = ((x0 < right) & (left < x1) & (y0 < high) & (low < y1)).any(axis=1)
+        edges = [margin, margin, margin - self.width, margin - self.height]
+        clear: npt.NDArray[np.bool_] = (boxes * [1, 1, -1, -1] >= edges).all(axis=1) & ~touch
+        return clear
 
     def reserve(self, box: Box) -> None:
         """Keep everything that comes later off a box."""
-        self._boxes.append(box)
+        if self._taken == len(self._room):
+            self._room = np.concatenate([self._room, np.empty_like(self._room)])
+        self._room[self._taken] = box
+        self._taken += 1
 
     def reserve_line(self, start: tuple[float, float], end: tuple[float, float]) -> None:
         """Keep everything that comes later off a thin line."""
@@ -220,13 +263,13 @@ class Layout:
 
     def line_is_free(self, start: tuple[float, float], end: tuple[float, float]) -> bool:
         """Whether a thin line touches nothing that is reserved."""
-        return not any(
-            b[0] < x < b[2] and b[1] < y < b[3]
-            for x, y in _steps(start, end, 3.0)
-            for b in self._boxes
-        )
+        x, y = np.array(_steps(start, end, 3.0)).T[..., None]
+        left, low, right, high = self._boxes.T
+        return not ((left < x) & (x < right) & (low < y) & (y < high)).any()
 
-    def best(self, spots: Iterable[Spot], size: Size, *, margin: float = 2.0) -> Spot | None:
+    def best(
+        self, spots: Spots | Iterable[Spot], size: Size, *, margin: float = 2.0
+    ) -> Spot | None:
         """Choose the cheapest free position.
 
         Parameters
@@ -243,16 +286,28 @@ class Layout:
         Spot or None
             None if no position is free. Nothing is reserved.
         """
-        chosen, least = None, np.inf
-        for spot in spots:
-            if spot.penalty >= least or not self.is_free(spot.box(size, margin)):
-                continue
-            total = spot.penalty + self.cost(spot.box(size))
-            if total < least:
-                chosen, least = spot, total
-        return chosen
+        several = spots if isinstance(spots, Spots) else Spots.of(spots)
+        chosen, least = -1, np.inf
+        # The promising first, some at a time: most of the others need not be looked at.
+        order = np.argsort(several.penalty, kind="stable")
+        for start in range(0, len(order), _AT_A_TIME):
+            some = order[start : start + _AT_A_TIME]
+            if several.penalty[some[0]] > least:
+                break
+            here = several.take(some)
+            free = np.flatnonzero(self._free(here.boxes(size, margin), self.margin))
+            totals = here.penalty[free] + self._costs(here.boxes(size)[free])
+            for total, index in zip(totals.tolist(), some[free].tolist(), strict=True):
+                if total < least or (total == least and index < chosen):
+                    chosen, least = index, total
+        if chosen < 0:
+            return None
+        x, y, penalty = (float(column[chosen]) for column in several)
+        return Spot(x, y, penalty)
 
-    def place(self, spots: Iterable[Spot], size: Size, *, margin: float = 2.0) -> Spot | None:
+    def place(
+        self, spots: Spots | Iterable[Spot], size: Size, *, margin: float = 2.0
+    ) -> Spot | None:
         """Choose the cheapest free position (see `best`) and reserve it."""
         spot = self.best(spots, size, margin=margin)
         if spot is not None:

@@ -975,16 +975,13 @@ def _name_oblasts(sheet: Sheet, ground: _Base) -> None:
         name = key if key in _NO_OBLASTS else f"{key} Oblast"
         size = sheet.size(name, look)
         spots = sheet.layout.spots_within(sheet.cells(oblast), size, pull=0)
-        if not spots:
-            continue
-        middles = np.array([(s.x + size.width / 2, s.y + size.ascent / 2) for s in spots])
-        points = shapely.points(np.column_stack(sheet.metres(*middles.T)))
-        away = shapely.distance(points, ground.oblast_lines) / sheet.view.m_per_px
-        near = [
-            Spot(spot.x, spot.y, float(distance) / 20)
-            for spot, distance in zip(spots, away, strict=True)
-            if distance < sheet.layout.width / 14
-        ]
-        spot = sheet.layout.place(near, size, margin=10)
+        middles = sheet.metres(spots.x + size.width / 2, spots.y + size.ascent / 2)
+        # A text that is not near will not do, wherever on the far side it is.
+        limit = sheet.layout.width / 14 * sheet.view.m_per_px
+        points = shapely.points(*middles)
+        near = np.flatnonzero(shapely.dwithin(points, ground.oblast_lines, limit))
+        away = shapely.distance(points[near], ground.oblast_lines) / sheet.view.m_per_px
+        spots = spots.take(near)._replace(penalty=away / 20)
+        spot = sheet.layout.place(spots, size, margin=10)
         if spot:
             sheet.write(name, spot, look, "oblast-label")

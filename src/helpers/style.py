@@ -19,7 +19,6 @@ import fontpkg_fira_sans
 import fontpkg_fira_sans_condensed
 import matplotlib as mpl
 from matplotlib import font_manager
-from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
@@ -28,6 +27,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Affine2DBase, ScaledTranslation, Transform
 
 from helpers.errors import WorkspaceError
+from helpers.typesetting import Agg, Canvas
 
 FontRole = Literal["title", "text", "strong", "label", "label_medium", "label_strong", "italic"]
 Slant = Literal["normal", "italic"]
@@ -315,8 +315,8 @@ def halo(width: float = 2.2, colour: str = COLOURS["paper"]) -> list[AbstractPat
 
 
 @cache
-def _renderer(dpi: int) -> RendererAgg:
-    return RendererAgg(1, 1, dpi)
+def _renderer(dpi: int) -> Agg:
+    return Agg(1, 1, dpi)
 
 
 @cache
@@ -394,7 +394,7 @@ def wrap(text: str, role: FontRole, size: float, theme: Theme, *, width_in: floa
 def new_figure(theme: Theme) -> Figure:
     """Start a page of the rendition's width; its height is set when it is known (`set_height`)."""
     figure = Figure(figsize=(theme.width_in, theme.width_in), dpi=theme.dpi)
-    FigureCanvasAgg(figure)
+    Canvas(figure)
     return figure
 
 

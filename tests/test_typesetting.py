@@ -1,0 +1,121 @@
+"""Text that is shaped once has the pixels and the outlines of matplotlib's own renderers."""
+
+import io
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.textpath import TextToPath
+
+from helpers import typesetting
+from helpers.style import font, halo, style
+
+LINES = {
+    "plain": {"s": "Велика Новосілка, “Kurakhove” – 1,886 km² ±"},
+    "kerned": {"s": "AVATAR Toretsk fi ffl"},
+    "turned": {"s": "Siverskyi Donets", "rotation": 37.5},
+    "upright": {"s": "Seim", "rotation": 90},
+    "haloed": {"s": "Pokrovsk", "path_effects": halo(3.0)},
+    "missing glyph": {"s": "中 and ⟨"},
+    "fallback": {"s": "a ≥ b ♜"},
+    "see-through": {"s": "grey", "alpha": 0.3},
+    "several lines": {"s": "one\ntwo\n\nthree", "ha": "center", "va": "top"},
+    "mathematics": {"s": r"$\sqrt{2}^x$"},
+    "features": {"s": "0123 fi", "fontfeatures": ["tnum", "-liga"]},
+    "not smooth": {"s": "hard edges", "antialiased": False},
+    "empty": {"s": " "},
+}
+
+
+def figure(settings, size=10.3):
+    made = Figure(figsize=(4, 2), dpi=143)
+    for number, role in enumerate(("label", "title")):
+        made.text(0.117, 0.31 + number / 3, fontproperties=font(role, size), **settings)
+    return made
+
+
+def drawn(canvas, settings):
+    with style():
+        made = canvas(figure(settings))
+        made.draw()
+        return np.array(made.buffer_rgba())
+
+
+@pytest.mark.filterwarnings("ignore:Glyph .* missing from font")
+@pytest.mark.parametrize("settings", LINES.values(), ids=LINES)
+def test_the_pixels_are_those_of_matplotlib(settings):
+    usual = drawn(FigureCanvasAgg, settings)
+    for _ in range(2):  # shaped, and remembered
+        np.testing.assert_array_equal(drawn(typesetting.Canvas, settings), usual)
+    ink = (usual != usual[0, 0]).any()
+    assert ink == bool(settings["s"].strip())
+
+
+def test_what_was_drawn_before_does_not_matter():
+    """Fonts are shared and have a size and a turn of their own: nothing of them is left over."""
+    sizes = [(LINES["turned"], 17.0), (LINES["plain"], 6.5), (LINES["haloed"], 9.0)]
+    with style():
+        for settings, size in sizes * 2:
+            pictures = []
+            for canvas in (FigureCanvasAgg, typesetting.Canvas):
+                made = canvas(figure(settings, size))
+                made.draw()
+                pictures.append(np.array(made.buffer_rgba()))
+            np.testing.assert_array_equal(*pictures)
+
+
+@pytest.mark.parametrize("text", ["Toretsk", "a ≥ b", "", "AV To"])
+def test_lines_are_measured_and_traced_as_matplotlib_does(text):
+    with style():
+        prop = font("label", 9.7)
+        ours, usual = typesetting.outlines(), TextToPath()
+        for _ in range(2):
+            assert ours.get_text_width_height_descent(
+                text, prop, False
+            ) == usual.get_text_width_height_descent(text, prop, False)
+            for mine, theirs in zip(
+                ours.get_text_path(prop, text), usual.get_text_path(prop, text), strict=True
+            ):
+                np.testing.assert_allclose(mine, theirs, atol=1e-9)
+
+
+def numbers(svg):
+    return [float(n) for n in re.findall(r"-?\d+(?:\.\d+)?", svg)]
+
+
+@pytest.mark.filterwarnings("ignore:Glyph .* missing from font")
+@pytest.mark.parametrize("settings", LINES.values(), ids=LINES)
+def test_an_svg_is_that_of_matplotlib_with_fewer_digits(settings):
+    with style():
+        made = figure(settings)
+        typesetting.Canvas(made)
+        usual, ours = io.BytesIO(), io.BytesIO()
+        metadata = {"Date": None, "Description": "what is to be seen"}
+        made.savefig(usual, format="svg", metadata=metadata)
+        typesetting.write_svg(made, ours, metadata)
+        assert made.dpi == 143
+    paths, known = (
+        [element.get("d") for element in ElementTree.fromstring(text).iter() if element.get("d")]
+        for text in (ours.getvalue(), usual.getvalue())
+    )
+    assert len(paths) == len(known)
+    for mine, theirs in zip(paths, known, strict=True):
+        assert re.sub(r"-?\d+(\.\d+)?", "", mine) == re.sub(r"-?\d+(\.\d+)?", "", theirs)
+        np.testing.assert_allclose(numbers(mine), numbers(theirs), atol=0.0051)
+        assert not re.search(r"\.\d{3}", mine)
+    strip = re.compile(rb' d="[^"]*"| id="[^"]*"| xlink:href="[^"]*"|\s')
+    assert strip.sub(b"", ours.getvalue()) == strip.sub(b"", usual.getvalue())
+
+
+def test_a_figure_that_cannot_be_written_keeps_its_resolution():
+    class Full(io.BytesIO):
+        def write(self, _):
+            raise OSError("no space")
+
+    with style(), pytest.raises(OSError, match="no space"):
+        made = figure(LINES["plain"])
+        typesetting.write_svg(made, Full(), {"Date": None})
+    assert made.dpi == 143
