@@ -19,9 +19,10 @@ import numpy.typing as npt
 from matplotlib import _path as agg_paths
 from matplotlib import _text_helpers
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg, get_hinting_flag
-from matplotlib.backends.backend_svg import RendererSVG
+from matplotlib.backends.backend_svg import RendererSVG, _generate_css, _generate_transform
+from matplotlib.colors import rgb2hex
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
+from matplotlib.font_manager import FontPath, FontProperties, fontManager, get_font
 from matplotlib.ft2font import FT2Font, LoadFlags, RenderMode
 from matplotlib.path import Path
 from matplotlib.text import TextToPath
@@ -36,46 +37,57 @@ _ONE = 0x10000
 _Bitmap = tuple[npt.NDArray[np.uint8], int, int]
 
 
-class _Glyph(NamedTuple):
-    """A glyph of a shaped line: its font, index there, and place in pixels from the line's."""
+@lru_cache(maxsize=256)
+def _files(prop: FontProperties) -> tuple[FontPath, ...]:
+    manager: Any = fontManager
+    return tuple(manager._find_fonts_by_props(prop))
 
-    font: FT2Font
-    glyph: int
-    x: float
-    y: float
+
+def _opened(prop: FontProperties, size: float, dpi: float) -> FT2Font:
+    """A font as matplotlib keeps it, set to a size.
+
+    It is asked for each time: an open font must not outlive a fork, so it is in no cache of ours.
+    """
+    font = get_font(_files(prop))
+    font.clear()
+    font.set_size(size, dpi)
+    return font
 
 
 # Agg ----------------------------------------------------------------------------------------
 
 
-def _prepared(prop: FontProperties, dpi: float) -> FT2Font:
-    font: FT2Font = RendererAgg(1, 1, dpi)._prepare_font(prop)
-    return font
+class _Glyph(NamedTuple):
+    """A glyph of a shaped line: its font, number there, and place in pixels from the line's."""
+
+    file: str
+    number: int
+    x: float
+    y: float
 
 
 @lru_cache(maxsize=8192)
 def _measured(text: str, prop: FontProperties, dpi: float) -> tuple[float, float, float]:
     """Width, height and descent in pixels."""
-    font = _prepared(prop, dpi)
+    font = _opened(prop, prop.get_size_in_points(), dpi)
     font.set_text(text, 0.0, flags=get_hinting_flag())
     width, height = font.get_width_height()
-    return (
-        width / _SUBPIXELS,
-        height / _SUBPIXELS,
-        font.get_descent() / _SUBPIXELS,
-    )
+    return width / _SUBPIXELS, height / _SUBPIXELS, font.get_descent() / _SUBPIXELS
 
 
 @lru_cache(maxsize=4096)
 def _shaped(text: str, prop: FontProperties, dpi: float) -> tuple[_Glyph, ...]:
-    items = _prepared(prop, dpi)._layout(text, flags=get_hinting_flag())
-    return tuple(_Glyph(item.ft_object, item.glyph_index, item.x, item.y) for item in items)
+    font: Any = _opened(prop, prop.get_size_in_points(), dpi)
+    return tuple(
+        _Glyph(item.ft_object.fname, item.glyph_index, item.x, item.y)
+        for item in font._layout(text, flags=get_hinting_flag())
+    )
 
 
 class _Face(NamedTuple):
     """A font at a size, turned."""
 
-    font: FT2Font
+    file: str
     size: float
     dpi: float
     angle: float
@@ -88,12 +100,12 @@ class _Face(NamedTuple):
 
 
 @lru_cache(maxsize=16384)
-def _bitmap(face: _Face, index: int, phase: tuple[int, int]) -> _Bitmap:
+def _bitmap(face: _Face, number: int, phase: tuple[int, int]) -> _Bitmap:
     """Grey values of a glyph that starts so many 64ths of a pixel right of and above a pixel."""
-    face.font.set_size(face.size, face.dpi)
-    font: Any = face.font
+    font: Any = get_font(face.file)
+    font.set_size(face.size, face.dpi)
     font._set_transform(face.matrix(), list(phase))
-    found = font._render_glyph(index, get_hinting_flag(), RenderMode.NORMAL)
+    found = font._render_glyph(number, get_hinting_flag(), RenderMode.NORMAL)
     return np.array(found.buffer), found.left, found.top
 
 
@@ -132,11 +144,11 @@ class Agg(RendererAgg):
             return
         cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
         size, bottom = prop.get_size_in_points(), int(self.height)
-        for font, index, dx, dy in _shaped(s, prop, self.dpi):
+        for file, number, dx, dy in _shaped(s, prop, self.dpi):
             right = round(_SUBPIXELS * (x + dx * cos - dy * sin))
             up = round(_SUBPIXELS * (self.height - y + dx * sin + dy * cos))
             phase = right % _SUBPIXELS, up % _SUBPIXELS
-            grey, left, top = _bitmap(_Face(font, size, self.dpi, angle), index, phase)
+            grey, left, top = _bitmap(_Face(file, size, self.dpi, angle), number, phase)
             self._renderer.draw_text_image(
                 grey,
                 left + right // _SUBPIXELS,
@@ -169,11 +181,6 @@ class Canvas(FigureCanvasAgg):
 class _Outlines(TextToPath):
     """Outlines of text, each line shaped and each glyph traced once."""
 
-    def _get_font(self, prop: FontProperties) -> FT2Font:
-        font = _found(prop)
-        font.set_size(self.FONT_SCALE, self.DPI)
-        return font
-
     def get_text_width_height_descent(
         self, s: str, prop: FontProperties, ismath: Any
     ) -> tuple[float, float, float]:
@@ -184,7 +191,7 @@ class _Outlines(TextToPath):
             )
             return sizes
         scale = prop.get_size_in_points() / self.FONT_SCALE
-        width, height, descent = _extent(_found(prop), s)
+        width, height, descent = _extent(s, prop)
         return width * scale, height * scale, descent * scale
 
     def get_text_path(
@@ -199,83 +206,107 @@ class _Outlines(TextToPath):
         """Vertices and codes of the outline of a line."""
         if ismath or features or language:
             return super().get_text_path(prop, s, ismath, features=features, language=language)
-        return _outline(self._get_font(prop), s)
-
-    def get_glyphs_with_font(
-        self,
-        font: FT2Font,
-        s: str,
-        glyph_map: dict[str, Any] | None = None,
-        return_new_glyphs_only: bool = False,  # noqa: FBT001, FBT002
-        *,
-        features: Any = None,
-        language: Any = None,
-    ) -> tuple[list[Any], dict[str, Any], list[Any]]:
-        """Places of the glyphs of a line, and the outlines of those that are not known yet."""
-        if features or language:
-            return super().get_glyphs_with_font(
-                font, s, glyph_map, return_new_glyphs_only, features=features, language=language
-            )
-        known = {} if glyph_map is None else glyph_map
-        new = {} if return_new_glyphs_only else known
-        places, outlines = _traced(font, s)
-        new.update({name: outlines[name] for name in outlines if name not in known})
-        return list(places), new, []
+        return _outline(s, prop)
 
 
-@lru_cache(maxsize=256)
-def _found(prop: FontProperties) -> FT2Font:
-    outlines: Any = TextToPath()
-    found: FT2Font = outlines._get_font(prop)
-    return found
+_OUTLINES = _Outlines()
 
 
 @lru_cache(maxsize=8192)
-def _extent(font: FT2Font, text: str) -> tuple[float, float, float]:
+def _extent(text: str, prop: FontProperties) -> tuple[float, float, float]:
     """Width, height and descent at the size of outlines."""
-    font.set_size(TextToPath.FONT_SCALE, TextToPath.DPI)
+    font = _opened(prop, TextToPath.FONT_SCALE, TextToPath.DPI)
     font.set_text(text, 0.0, flags=LoadFlags.NO_HINTING)
     width, height = font.get_width_height()
     return width / _SUBPIXELS, height / _SUBPIXELS, font.get_descent() / _SUBPIXELS
 
 
+class _Traced(NamedTuple):
+    """A line as glyphs: name and place of each, and the outline behind each name."""
+
+    places: list[tuple[str, float, float]]
+    outlines: dict[str, tuple[npt.NDArray[np.float64], npt.NDArray[Any]]]
+
+    @property
+    def uses(self) -> str:
+        """The glyphs as elements of an SVG."""
+        return "".join(
+            f'<use xlink:href="#{name}"{_attribute(_generate_transform([("translate", (x, y))]))}/>'
+            for name, x, y in self.places
+        )
+
+
+def _attribute(transform: str) -> str:
+    return f' transform="{transform}"' if transform else ""
+
+
 @lru_cache(maxsize=4096)
-def _traced(font: FT2Font, text: str) -> tuple[list[tuple[Any, ...]], dict[str, Any]]:
-    """Glyphs of a line: name, x, y and scale of each; the outline of each name."""
+def _traced(text: str, prop: FontProperties) -> _Traced:
+    font = _opened(prop, TextToPath.FONT_SCALE, TextToPath.DPI)
+    namer: Any = _OUTLINES
     places, outlines = [], {}
     for item in _text_helpers.layout(text, font):
-        name = _OUTLINES._get_glyph_repr(item.ft_object, item.glyph_index)
-        places.append((name, item.x, item.y, 1.0))
+        name = namer._get_glyph_repr(item.ft_object, item.glyph_index)
+        places.append((name, item.x, item.y))
         if name not in outlines:
             outlines[name] = item.ft_object.get_path()
-    return places, outlines
+    return _Traced(places, outlines)
 
 
 @lru_cache(maxsize=4096)
-def _outline(font: FT2Font, text: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint8]]:
-    places, outlines = _traced(font, text)
-    vertices = [outlines[name][0] + [x, y] for name, x, y, _ in places]
-    codes = [outlines[name][1] for name, *_ in places]
-    if not vertices:
+def _uses(text: str, prop: FontProperties) -> str:
+    return _traced(text, prop).uses
+
+
+@lru_cache(maxsize=4096)
+def _outline(text: str, prop: FontProperties) -> tuple[npt.NDArray[np.float64], npt.NDArray[Any]]:
+    places, outlines = _traced(text, prop)
+    if not places:
         return np.empty((0, 2)), np.empty(0, dtype=Path.code_type)
-    return np.concatenate(vertices), np.concatenate(codes)
-
-
-_OUTLINES: Any = _Outlines()
+    vertices = [outlines[name][0] + [x, y] for name, x, y in places]
+    return np.concatenate(vertices), np.concatenate([outlines[name][1] for name, *_ in places])
 
 
 def outlines() -> TextToPath:
     """What measures and traces text for outlines."""
-    known: TextToPath = _OUTLINES
-    return known
+    return _OUTLINES
 
 
 class _Svg(RendererSVG):
     """Writes SVG with no more digits than can be seen."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, width: float, height: float, stream: IO[str], **options: Any) -> None:
+        super().__init__(width, height, stream, **options)
         self._text2path = _OUTLINES
+        self._stream = stream
+
+    def _draw_text_as_path(  # noqa: PLR0913  # matplotlib's own signature
+        self,
+        gc: Any,
+        x: float,
+        y: float,
+        s: str,
+        prop: FontProperties,
+        angle: float,
+        ismath: Any,
+        mtext: Any = None,
+    ) -> None:
+        colour = rgb2hex(gc.get_rgb())
+        alpha = gc.get_alpha() if gc.get_forced_alpha() else gc.get_rgb()[3]
+        if ismath or not _plain(mtext) or alpha != 1:
+            super()._draw_text_as_path(gc, x, y, s, prop, angle, ismath, mtext)
+            return
+        scale = prop.get_size_in_points() / TextToPath.FONT_SCALE
+        place = [("translate", (x, y)), ("rotate", (-angle,)), ("scale", (scale, -scale))]
+        writer: Any = self.writer
+        writer.comment(s)
+        look = {} if colour == "#000000" else {"fill": colour}
+        writer.start("g", style=_generate_css(look), transform=_generate_transform(place))
+        known = _traced(s, prop).outlines
+        self._update_glyph_map_defs({k: v for k, v in known.items() if k not in self._glyph_map})
+        writer._XMLWriter__flush()  # what is written next stands inside the group
+        self._stream.write(_uses(s, prop) + "\n")
+        writer.end("g")
 
     def _convert_path(  # matplotlib's own signature
         self,
