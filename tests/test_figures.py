@@ -1,6 +1,8 @@
 """Figures as files: the same bytes everywhere, exact colours, a description beside them."""
 
 import base64
+import copy
+import dataclasses
 import hashlib
 import io
 import json
@@ -12,10 +14,13 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import shapely
 from matplotlib.patches import Rectangle
 from PIL import Image
 
+from helpers import plates
 from helpers.errors import ParameterError
 from helpers.figures import FigureSet, _to_palette, render
 from helpers.maps import sector_map
@@ -106,6 +111,63 @@ def test_the_same_bytes_again(figure):
     again = sector()
     assert again.png == figure.png
     assert again.svg == figure.svg
+
+
+def test_a_figure_that_is_there_is_not_drawn_again(tmp_path):
+    drawn = []
+
+    def square(theme):
+        drawn.append(theme.name)
+        page = new_figure(theme)
+        set_height(page, theme, 1 + source_line(page, theme, ["Source: made up"]))
+        return page
+
+    def made(made_of="a", kept=tmp_path):
+        drawn.clear()
+        return render(square, name="square", alt="A square", made_of=made_of, kept=kept)
+
+    first = made()
+    assert drawn == ["wide", "phone"]
+    first.save(tmp_path)
+    assert made() == first
+    assert drawn == []
+    for other in ({"made_of": "b"}, {"made_of": ""}, {"kept": None}, {"kept": tmp_path / "none"}):
+        again = made(**other)
+        assert (drawn, again.png) == (["wide", "phone"], first.png)
+    # What is not whole is drawn again.
+    for name in ("square-wide.png", "square-phone.svg", "square.json"):
+        whole = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(whole[:-9])
+        assert (made(), drawn) == (first, ["wide", "phone"])
+        (tmp_path / name).unlink()
+        assert (made(), drawn) == (first, ["wide", "phone"])
+        (tmp_path / name).write_bytes(whole)
+    assert (made(), drawn) == (first, [])
+
+
+def test_what_a_map_is_made_of(tmp_path, monkeypatch):
+    moved = pd.DataFrame({"id": ["1", "2"], "change": ["came under", "left"]})
+    ground = shapely.box(37, 48, 38, 49)
+    told = [
+        plates._digest(CASE, moved, [frozenset("ab")], ground),
+        plates._digest(CASE, moved, [frozenset("ab")], None),
+        plates._digest(CASE, moved, [frozenset("ac")], ground),
+        plates._digest(CASE, moved.assign(change="left"), [frozenset("ab")], ground),
+        plates._digest(CASES["gain"], moved, [frozenset("ab")], ground),
+        plates._digest(
+            dataclasses.replace(CASE, gained=shapely.buffer(CASE.gained, 1e-9)),
+            moved,
+            [frozenset("ab")],
+            ground,
+        ),
+    ]
+    assert len(set(told)) == len(told)
+    again = plates._digest(
+        copy.deepcopy(CASE), moved.copy(), [frozenset("ba")], shapely.box(37, 48, 38, 49)
+    )
+    assert again == told[0]
+    monkeypatch.setattr(plates.provenance, "helpers_digest", lambda: "other code")
+    assert plates._digest(CASE, moved, [frozenset("ab")], ground) not in told
 
 
 def test_sizes_and_weights(figure):

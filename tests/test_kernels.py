@@ -28,7 +28,7 @@ ENVIRONMENT = {**os.environ, **forkserver.ENVIRONMENT}
 @pytest.fixture(scope="module")
 def server():
     modules = (*forkserver.PRELOAD, "no_such_module")
-    server = forkserver.ForkServer(os.environ, modules=modules)
+    server = forkserver.ForkServer(os.environ, modules=modules, many=True)
     yield server
     server.close()
 
@@ -108,7 +108,7 @@ from helpers import style
 state = {
     "variable": "left" in globals(), "patched": json.dumps is None,
     "modules": "spoilt" in sys.modules, "options": pd.options.display.max_rows,
-    "rc": matplotlib.rcParams["lines.linewidth"], "figures": plt.get_fignums(),
+    "rc": {k: str(v) for k, v in matplotlib.rcParams.items()}, "figures": plt.get_fignums(),
     "backend": matplotlib.get_backend(),
     "warnings": sorted({str((a, c.__name__, m)) for a, _, c, m, _ in warnings.filters}),
     "errors": np.geterr(), "environment": "SPOILT" in os.environ, "folder": os.getcwd(),
@@ -132,6 +132,72 @@ def test_nothing_leaks_from_one_kernel_to_the_next(server, tmp_path):
     assert looks[0] == looks[1]
     assert '"patched": false' in looks[0]
     assert f'"folder": "{tmp_path}"' in looks[0]
+
+
+FIGURE = """
+from datetime import date
+from hashlib import sha256
+from helpers import findings, plates, reference, sources
+missing = findings.NoData(
+    reference.sector("kursk"), sources.get("deepstate"), date(2024, 8, 1), "not_covered"
+)
+made = plates.no_data_map(missing)
+print(*(sha256(files[kind]).hexdigest() for files in (made.png, made.svg) for kind in files))
+"""
+
+
+def test_a_figure_is_the_same_after_a_rehearsal(server):
+    rehearsed, ordinary = (text(run(which, FIGURE)[0]) for which in (server, None))
+    assert len(rehearsed.split()) == 4
+    assert rehearsed == ordinary
+
+
+REHEARSAL = """
+import os, time, warnings
+def steps():
+    for number in range(20):
+        with open(os.environ["STEPS"], "a") as told:
+            told.write("step\\n")
+        warnings.warn("said in the rehearsal")
+        yield
+        time.sleep(0.2)
+    raise ValueError("a fault in the rehearsal")
+"""
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_rehearsal_waits_for_nobody_or_everybody_for_it(tmp_path, many):
+    (tmp_path / "rehearsing.py").write_text(REHEARSAL)
+    told = tmp_path / "told"
+    environment = ENVIRONMENT | {"STEPS": str(told), "PYTHONPATH": str(tmp_path)}
+    server = forkserver.ForkServer(
+        environment,
+        modules=["ipykernel.kernelapp"],
+        rehearsal="rehearsing:steps",
+        many=many,
+    )
+    try:
+        cell = "import os, rehearsing; s = next(rehearsing.steps()); print(os.getppid())"
+        first = run(server, cell, environment=environment)[0]
+        # What was warned of in the rehearsal is warned of again.
+        assert "said in the rehearsal" in "".join(o.get("text", "") for o in first)
+        assert str(server.pid) in "".join(o.get("text", "") for o in first)
+        steps = len(told.read_text().split()) - 1
+        assert steps == 20 if many else 1 <= steps < 20
+    finally:
+        server.close()
+
+
+def test_a_rehearsal_ends_with_its_client(tmp_path):
+    (tmp_path / "rehearsing.py").write_text(REHEARSAL.replace("0.2", "0.05").replace("20", "2000"))
+    told = tmp_path / "told"
+    environment = ENVIRONMENT | {"STEPS": str(told), "PYTHONPATH": str(tmp_path)}
+    server = forkserver.ForkServer(environment, modules=[], rehearsal="rehearsing:steps", many=True)
+    while not told.exists():
+        time.sleep(0.01)
+    server.close()
+    assert gone(server.pid)
+    assert len(told.read_text().split()) < 100
 
 
 def test_random_numbers_differ_from_kernel_to_kernel(server):

@@ -50,7 +50,8 @@ STOREYS = (
     {"arcgis", "raw"},
     {"fetch"},
     {"plates", "reports", "site"},
-    {"guide", "doctor", "animation", "daily", "verify", "backfill", "tasks", "cluster"},
+    {"guide", "doctor", "animation", "daily", "verify", "backfill", "tasks", "cluster"}
+    | {"rehearsal"},
     {"cli"},
 )
 

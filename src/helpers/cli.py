@@ -305,7 +305,10 @@ def _pool(ws: Workspace, jobs: int, scheduler: str) -> Iterator[tuple[Callable[.
 
     from helpers import forkserver
 
-    with forkserver.started(os.environ) as server, ThreadPoolExecutor(jobs) as pool:
+    with (
+        forkserver.started(os.environ, many=True) as server,
+        ThreadPoolExecutor(jobs) as pool,
+    ):
         from helpers import reports
 
         yield partial(reports.make, lanes=1, server=server), pool

@@ -52,6 +52,8 @@ class FigureSet:
         Rendition ("wide", "phone") to the bytes of the file.
     size
         Rendition to width and height of the PNG in pixels.
+    made_of
+        Digest of all that was drawn, where it is known.
     """
 
     name: str
@@ -60,6 +62,7 @@ class FigureSet:
     png: Mapping[str, bytes]
     svg: Mapping[str, bytes]
     size: Mapping[str, tuple[int, int]]
+    made_of: str = ""
 
     def __repr__(self) -> str:
         return f"<Figure {self.name}: {self.alt}>"
@@ -86,15 +89,15 @@ class FigureSet:
         -------
         list of pathlib.Path
             ``<name>-wide.png``, ``<name>-wide.svg``, the same for the phone, and ``<name>.json``,
-            which is written last and has alt text, caption, and for each rendition its size in
-            pixels and the SHA-256 of its files.
+            which is written last and has alt text, caption, for each rendition its size in pixels
+            and the SHA-256 of its files, and what it was made of.
         """
         contents = {
             f"{self.name}-{rendition}.{kind}": data
             for rendition in self.png
             for kind, data in (("png", self.png[rendition]), ("svg", self.svg[rendition]))
         }
-        record = {
+        record: dict[str, Any] = {
             "name": self.name,
             "alt": self.alt,
             "caption": self.caption,
@@ -108,6 +111,8 @@ class FigureSet:
                 for rendition, (width, height) in self.size.items()
             },
         }
+        if self.made_of:
+            record["made_of"] = self.made_of
         contents[f"{self.name}.json"] = (
             json.dumps(record, ensure_ascii=False, indent=1) + "\n"
         ).encode()
@@ -116,7 +121,38 @@ class FigureSet:
         return [folder / file for file in contents]
 
 
-def render(draw: Callable[[Theme], Figure], *, name: str, alt: str, caption: str = "") -> FigureSet:
+def _kept(folder: Path, name: str, made_of: str) -> FigureSet | None:
+    """Read a figure that was saved, if it is whole and made of the same."""
+    try:
+        record = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        if record["made_of"] != made_of:
+            return None
+        told = record["renditions"]
+        png, svg = (
+            {rendition: (folder / f"{name}-{rendition}.{kind}").read_bytes() for rendition in told}
+            for kind in ("png", "svg")
+        )
+        whole = all(
+            hashlib.sha256(data[rendition]).hexdigest() == told[rendition][f"{kind}_sha256"]
+            for kind, data in (("png", png), ("svg", svg))
+            for rendition in told
+        )
+        size = {rendition: (known["width"], known["height"]) for rendition, known in told.items()}
+        found = FigureSet(name, record["alt"], record["caption"], png, svg, size, made_of)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if whole else None
+
+
+def render(
+    draw: Callable[[Theme], Figure],
+    *,
+    name: str,
+    alt: str,
+    caption: str = "",
+    made_of: str = "",
+    kept: Path | None = None,
+) -> FigureSet:
     """Draw a figure in all renditions.
 
     Parameters
@@ -127,6 +163,10 @@ def render(draw: Callable[[Theme], Figure], *, name: str, alt: str, caption: str
         Lower-case words joined by hyphens, such as ``"map-toretsk"``.
     alt, caption
         Alternative text (not empty), and caption.
+    made_of
+        Digest of all that the figure depends on, the code and its packages too; empty for unknown.
+    kept
+        A folder where the same figure may have been saved: then it is not drawn again.
 
     Returns
     -------
@@ -146,6 +186,9 @@ def render(draw: Callable[[Theme], Figure], *, name: str, alt: str, caption: str
         )
     if not alt.strip():
         raise ParameterError(f"Figure {name!r} has no alternative text. Give `alt`.")
+    known = _kept(kept, name, made_of) if kept and made_of else None
+    if known:
+        return known
     png, svg, size = {}, {}, {}
     with style():
         for theme in THEMES.values():
@@ -154,7 +197,7 @@ def render(draw: Callable[[Theme], Figure], *, name: str, alt: str, caption: str
             _unique_ids(figure)
             png[theme.name], size[theme.name] = _png(figure)
             svg[theme.name] = _svg(figure, alt)
-    return FigureSet(name, alt, caption, png, svg, size)
+    return FigureSet(name, alt, caption, png, svg, size, made_of)
 
 
 def _check_source(figure: Figure, name: str) -> None:

@@ -1,4 +1,4 @@
-"""A process that has imported what notebooks import, and forks a fresh kernel on request.
+"""A process that has imported and rehearsed what notebooks do, and forks fresh kernels on request.
 
 Both ends are here: `ForkServer` starts the process and asks it, `serve` is the process. The server
 has one thread, holds one end of a socket pair, and lives as long as the other end is open: when
@@ -20,6 +20,7 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import select
 import signal
 import socket
@@ -28,6 +29,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +55,10 @@ PRELOAD = (
 )
 # pyarrow's allocator starts a thread otherwise, and a server with threads must not fork.
 _SINGLE_THREADED = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
-_SERVE = "import sys; from helpers.forkserver import serve; serve(int(sys.argv[1]), sys.argv[2:])"
+_SERVE = "import sys; from helpers.forkserver import serve; serve(int(sys.argv[1]), *sys.argv[2:])"
+# What the server does once it has imported: a function that yields between its steps.
+REHEARSAL = "helpers.rehearsal:steps"
+_WHOLE, _UNTIL_ASKED = "whole", "until-asked"
 # What every kernel gets, forked or not: the same hashes, one thread a kernel, no window.
 ENVIRONMENT: Mapping[str, str] = {
     "MPLBACKEND": "agg",
@@ -132,9 +137,21 @@ class ForkServer:
         The server's environment, to which `ENVIRONMENT` is added.
     modules
         What the server imports; one that is not there is left for the child to miss.
+    rehearsal
+        What it does then, "module:function"; nothing where it is empty.
+    many
+        Whether so many kernels will be asked for that the rehearsal is worth waiting for; without
+        it ends at the first request.
     """
 
-    def __init__(self, environment: Mapping[str, str], *, modules: Sequence[str] = PRELOAD) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        *,
+        modules: Sequence[str] = PRELOAD,
+        rehearsal: str = REHEARSAL,
+        many: bool = False,
+    ) -> None:
         self._environment = {**environment, **ENVIRONMENT}
         self._environment.pop("JPY_PARENT_PID", None)
         self._lock = threading.Lock()
@@ -142,7 +159,10 @@ class ForkServer:
         self._socket, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _SERVE, str(theirs.fileno()), *modules],
+                [
+                    *(sys.executable, "-c", _SERVE, str(theirs.fileno())),
+                    *(rehearsal, _WHOLE if many else _UNTIL_ASKED, *modules),
+                ],
                 env=self._environment | _SINGLE_THREADED,
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
@@ -240,12 +260,12 @@ def possible() -> bool:
 
 
 @contextlib.contextmanager
-def started(environment: Mapping[str, str]) -> Iterator[ForkServer | None]:
+def started(environment: Mapping[str, str], *, many: bool = False) -> Iterator[ForkServer | None]:
     """Start a fork server for as long as a block of code runs; None where it is not possible."""
     if not possible():
         yield None
         return
-    server = ForkServer(environment)
+    server = ForkServer(environment, many=many)
     try:
         yield server
     finally:
@@ -384,13 +404,29 @@ def _threads() -> int:
     return len(list(tasks.iterdir())) if tasks.is_dir() else threading.active_count()
 
 
-def serve(descriptor: int, modules: Sequence[str]) -> None:
-    """Be the server: import, then fork on request until the client is gone.
+def _rehearse(name: str, client: socket.socket, how_much: str) -> None:
+    """Do what kernels will do, so that what a process remembers of it is there in each of them.
+
+    A fault is a kernel's to meet and to tell. Warnings are not remembered as given. There is no
+    reason to go on when the client is gone.
+    """
+    with warnings.catch_warnings(), contextlib.suppress(Exception):
+        warnings.simplefilter("ignore")
+        for _ in pkgutil.resolve_name(name)():
+            told = select.select([client], [], [], 0)[0]
+            if told and (how_much == _UNTIL_ASKED or not client.recv(1, socket.MSG_PEEK)):
+                return
+
+
+def serve(descriptor: int, rehearsal: str, how_much: str, *modules: str) -> None:
+    """Be the server: import, rehearse, then fork on request until the client is gone.
 
     Parameters
     ----------
     descriptor
         This end of the socket pair.
+    rehearsal, how_much
+        "module:function", and whether to do all of it, or to stop when a kernel is asked for.
     modules
         What to import first.
     """
@@ -400,12 +436,15 @@ def serve(descriptor: int, modules: Sequence[str]) -> None:
     for name in modules:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    client = socket.socket(fileno=descriptor)
+    if rehearsal:
+        _rehearse(rehearsal, client, how_much)
     gc.freeze()
     gc.enable()
     if _threads() > 1:
-        sys.exit("The preloaded modules have started threads, which do not survive a fork.")
+        sys.exit("What was preloaded has started threads, which do not survive a fork.")
     wake = socket.socketpair()
     for end in wake:
         end.settimeout(0)
-    # The connection comes last: a request sent meanwhile waits in it.
-    _Server(socket.socket(fileno=descriptor), wake, {}).run()
+    # What was sent meanwhile waits in the connection.
+    _Server(client, wake, {}).run()

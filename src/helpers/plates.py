@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import shapely
 from shapely.geometry.base import BaseGeometry
 
 from helpers import (
@@ -20,6 +24,7 @@ from helpers import (
     figures,
     findings,
     maps,
+    provenance,
     reference,
     style,
     timelines,
@@ -42,6 +47,7 @@ def sector_map(
     claimed: BaseGeometry | None = None,
     under: str = "offline",
     note: str = "",
+    kept: Path | None = None,
 ) -> FigureSet:
     """Draw the annotated map of a sector.
 
@@ -57,6 +63,8 @@ def sector_map(
         What lies under the map (`helpers.basemap.resolve`).
     note
         Note of `helpers.measures.daily` for a change from one map to the next.
+    kept
+        A folder where the same map may have been saved by another notebook.
 
     Returns
     -------
@@ -85,7 +93,32 @@ def sector_map(
         name=f"sector-map-{change.sector.key}",
         alt=findings.alt_text(change, note),
         caption=findings.caption(change),
+        # A picture from elsewhere may be another tomorrow.
+        made_of=_digest(change, text, [came, left], claimed) if base.picture.image is None else "",
+        kept=kept,
     )
+
+
+def _digest(*drawn: object) -> str:
+    """Tell things that are drawn from others: them, and all that draws them."""
+    code = [provenance.helpers_digest(), provenance.software()]
+    return provenance.digest(json.dumps([code, *drawn], default=_plain).encode())
+
+
+def _plain(thing: object) -> object:
+    """What JSON cannot take, as something that it can, and that differs where the thing does."""
+    if isinstance(thing, BaseGeometry):
+        return shapely.to_wkb(thing, hex=True)
+    if isinstance(thing, pd.DataFrame):
+        table = pd.DataFrame(thing)
+        return {str(name): [*map(_plain, table[name])] for name in table}
+    if dataclasses.is_dataclass(thing):
+        return {f.name: getattr(thing, f.name) for f in dataclasses.fields(thing)}
+    if isinstance(thing, Mapping):
+        return sorted((str(key), value) for key, value in thing.items())
+    if isinstance(thing, frozenset):
+        return sorted(thing)
+    return repr(thing)
 
 
 def no_data_map(missing: NoData) -> FigureSet:

@@ -128,6 +128,11 @@ def to_json(data: Any) -> bytes:
 
 def software() -> dict[str, str]:
     """Versions of Python and of the packages that can move a number."""
+    return dict(_software())
+
+
+@cache
+def _software() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in _SOFTWARE}
 
 

@@ -7,6 +7,7 @@ with the code, and nothing is written.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 
 import shapely
@@ -31,8 +32,14 @@ _DAYS = (date(2024, 1, 1), date(2024, 1, 8), date(2024, 1, 9))
 _SHARES = (0.3, 0.4, 0.5)
 
 
-def run() -> None:
-    """Measure and draw what is thrown away."""
+def steps() -> Iterator[None]:
+    """Measure and draw what is thrown away, a figure at a time.
+
+    Yields
+    ------
+    None
+        Between two steps; whoever has no more time need not go on.
+    """
     provenance.software()
     provenance.helpers_digest()
     source = sources.get(_SOURCE)
@@ -52,10 +59,12 @@ def run() -> None:
             positional_error_m=source.positional_error_m,
         )
         plates.sector_map(change, moved)
+        yield
         rows = measures.daily(maps, [sector], source=source)
         days = series.calendar(rows, _DAYS[0], _DAYS[-1])
         stories.append((findings.SectorSeries(sector, source, days), series.totals(rows, "W-SUN")))
     plates.advance_series(stories[0][0])
+    yield
     plates.advance_sectors(
         [story for story, _ in stories], {story.sector.name: weeks for story, weeks in stories}
     )

@@ -8,6 +8,7 @@ import itertools
 import os
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -264,6 +265,16 @@ def cells(jobs: Sequence[Job]) -> int:
     return count
 
 
+def _longest_first(jobs: Sequence[Job]) -> list[Job]:
+    """Order jobs so that no lane is left alone with a long one at the end.
+
+    A notebook that runs several times does a part each time; its parts come last, and may find
+    figures that others have drawn.
+    """
+    runs = Counter(job.notebook for job in jobs)
+    return sorted(jobs, key=lambda job: (runs[job.notebook] > 1, -cells([job])))
+
+
 def run_all(
     jobs: Sequence[Job],
     folder: Path,
@@ -310,8 +321,7 @@ def run_all(
     failures: list[str] = []
     with ThreadPoolExecutor(max_workers=max(1, lanes)) as pool:
         futures = {}
-        # The longest first, so that no lane is left alone with it at the end.
-        for job in sorted(jobs, key=lambda job: -cells([job])):
+        for job in _longest_first(jobs):
 
             def cell_done(name: str = job.name) -> None:
                 progress(name, next(finished), count)

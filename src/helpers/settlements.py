@@ -74,7 +74,7 @@ def status(
         share (of its disc inside the ground, 0 to 1), status ("inside", "on the line", "outside").
     """
     table = settlements[["id", "name", "population"]].copy()
-    share = _shares(ground, discs(settlements, radius_km))
+    share = _shares([ground], discs(settlements, radius_km))[0]
     table["share"] = share
     table["status"] = _status(share)
     return table
@@ -120,7 +120,7 @@ def changed(
         inside = shapely.contains_xy(within, places["lon"], places["lat"])
         places = places[inside]
     circles = discs(places, radius_km)
-    was, now = _shares(before, circles), _shares(after, circles)
+    was, now = _shares([before, after], circles)
     came, left = (was <= HALF) & (now > HALF), (was > HALF) & (now <= HALF)
     at = np.flatnonzero(came | left)
     places, was, now = places.iloc[at], was[at], now[at]
@@ -172,18 +172,14 @@ def history(
     if within is not None:
         places = places[shapely.contains_xy(within, places["lon"], places["lat"])]
     circles = discs(places, disc_radius_km(places["population"]) + margin_km)
-    known: dict[int, FloatArray] = {}
-    days, shares = [], []
     telling = [snapshot for snapshot in snapshots if tier in snapshot.tiers]
-    grounds = changes.grounds(telling, tier)
-    for snapshot, ground in zip(telling, grounds, strict=True):
-        if id(ground) not in known:  # a copy is the same object
-            known[id(ground)] = _shares(ground, circles)
-        days.append(snapshot.day)
-        shares.append(known[id(ground)])
-    if not days:
+    if not telling:
         return pd.DataFrame(columns=list(HISTORY_COLUMNS))
-    share = np.concatenate(shares)
+    days = [snapshot.day for snapshot in telling]
+    grounds = changes.grounds(telling, tier)
+    distinct = {id(ground): ground for ground in grounds}  # a copy is the same object
+    shares = dict(zip(distinct, _shares([*distinct.values()], circles), strict=True))
+    share = np.concatenate([shares[id(ground)] for ground in grounds])
     table = pd.concat([places[["id", "name", "population"]]] * len(days), ignore_index=True)
     table["day"] = pd.DatetimeIndex(days).astype("datetime64[s]").repeat(len(places))
     table["share"] = share
@@ -267,14 +263,17 @@ def discs(settlements: pd.DataFrame, radius_km: float | FloatArray | None = None
     return circles
 
 
-def _shares(ground: BaseGeometry, discs: Geometries) -> FloatArray:
-    """Share of each disc inside the ground."""
-    shapely.prepare(ground)
-    share: FloatArray = shapely.contains_properly(ground, discs).astype(np.float64)
-    cut = np.flatnonzero((share == 0) & shapely.intersects(ground, discs))
-    if len(cut):
-        inside = shapely.intersection(discs[cut], ground)
-        share[cut] = np.minimum(area_km2(inside) / area_km2(discs[cut]), 1)
+def _shares(grounds: Sequence[BaseGeometry], discs: Geometries) -> FloatArray:
+    """Share of each disc inside each ground, shape ``(grounds, discs)``."""
+    share = np.zeros((len(grounds), len(discs)))
+    cut = np.zeros(share.shape, dtype=bool)
+    for within, crossed, ground in zip(share, cut, grounds, strict=True):
+        shapely.prepare(ground)
+        within[:] = shapely.contains_properly(ground, discs)
+        crossed[:] = (within == 0) & shapely.intersects(ground, discs)
+    row, disc = np.nonzero(cut)
+    inside = shapely.intersection(discs[disc], np.array(grounds, dtype=object)[row])
+    share[cut] = np.minimum(area_km2(inside) / area_km2(discs)[disc], 1)
     return share
 
 

@@ -11,6 +11,7 @@ from itertools import groupby, pairwise
 from operator import itemgetter
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from helpers import changes, gate, ingest, publishers
@@ -195,7 +196,8 @@ def _origin(row: tuple[object, ...]) -> str:
 
 def days(ws: Workspace, source_id: str) -> list[date]:
     """Assessed days that have a map, sorted."""
-    return [d.date() for d in sorted(set(_days_table(ws, source_id)["day"]))]
+    known: list[date] = np.unique(_days_table(ws, source_id)["day"].dt.date).tolist()
+    return known
 
 
 def maps_of(ws: Workspace, source_id: str) -> dict[date, dict[str, str]]:
@@ -220,8 +222,10 @@ def maps_of(ws: Workspace, source_id: str) -> dict[date, dict[str, str]]:
     """
     table = _days_table(ws, source_id).sort_values(["day", "layer"])
     found: dict[date, dict[str, str]] = {}
-    for day, layer, map_id in zip(table["day"], table["layer"], table["map_id"], strict=True):
-        found.setdefault(day.date(), {})[layer] = map_id
+    for day, layer, map_id in zip(
+        table["day"].dt.date, table["layer"], table["map_id"], strict=True
+    ):
+        found.setdefault(day, {})[layer] = map_id
     return found
 
 
@@ -242,12 +246,14 @@ def fingerprint(ws: Workspace, source_id: str, until: date) -> str:
     str
         The same as long as maps, files, notes and verdicts of these days are the same.
     """
-    lines = []
+    lines: list[str] = []
     for table in _all_days(ws, source_id):
         known = table[table["day"] <= pd.Timestamp(until)]
         columns = [name for name in ("layer", "map_id", "path", "note") if name in known]
         columns += [name for name in ("status", "reasons", "notes") if name in known]
-        lines += known[["day", *columns]].astype(str).agg("\t".join, axis=1).tolist()
+        lines += map(
+            "\t".join, zip(*(known[c].astype(str) for c in ["day", *columns]), strict=True)
+        )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

@@ -80,4 +80,4 @@ def make_report(ws: Workspace, asked: Request, lanes: int = 1) -> str:
 @cache
 def _server() -> ForkServer | None:
     """Ends with this process."""
-    return ForkServer(os.environ) if possible() else None
+    return ForkServer(os.environ, many=True) if possible() else None
