@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.textpath import TextToPath
 
 from helpers import typesetting
@@ -53,6 +54,37 @@ def test_the_pixels_are_those_of_matplotlib(settings):
         np.testing.assert_array_equal(drawn(typesetting.Canvas, settings), usual)
     ink = (usual != usual[0, 0]).any()
     assert ink == bool(settings["s"].strip())
+
+
+LAID_OUT = {
+    "boxed": {"s": "no data", "bbox": {"facecolor": "silver", "pad": 2}},
+    "right": {"s": "right", "ha": "right"},
+    "above": {"s": "above", "va": "top"},
+    "unseen": {"s": "unseen", "visible": False},
+    "nothing": {"s": ""},
+    "wrapped": {"s": "so many words that they would run off the page " * 3, "wrap": True},
+}
+
+
+@pytest.mark.filterwarnings("ignore:Glyph .* missing from font")
+@pytest.mark.parametrize("settings", (LINES | LAID_OUT).values(), ids=LINES | LAID_OUT)
+def test_a_line_is_drawn_as_any_text(settings):
+    with style():
+        pictures = []
+        for kind in (Text, typesetting.Line):
+            page = Figure(figsize=(4, 2), dpi=143)
+            look = {"fontproperties": font("label", 10.3)} | settings
+            written = kind(0.117, 0.53, look.pop("s"), transform=page.transFigure, **look)
+            page.add_artist(written)
+            typesetting.Canvas(page).draw()
+            pictures.append(np.array(page.canvas.buffer_rgba()))
+            extent = written.get_window_extent().bounds
+            svg = io.BytesIO()
+            typesetting.write_svg(page, svg, {"Date": None})
+            pictures.append(np.frombuffer(svg.getvalue(), dtype=np.uint8))
+            pictures.append(np.array(extent))
+    for mine, theirs in zip(pictures[:3], pictures[3:], strict=True):
+        np.testing.assert_array_equal(mine, theirs)
 
 
 def test_what_was_drawn_before_does_not_matter():

@@ -32,6 +32,7 @@ from helpers.findings import (
     texts,
 )
 from helpers.style import COLOURS, FontRole, Theme
+from helpers.typesetting import write
 
 FloatArray = npt.NDArray[np.float64]
 Box = tuple[float, float, float, float]
@@ -134,7 +135,8 @@ class _Page:
     def put(
         self, text: str, at: tuple[float, float], colour: str, role: FontRole = "label"
     ) -> None:
-        self.figure.text(
+        write(
+            self.figure,
             *at,
             text,
             transform=style.page_transform(self.figure, bottom=True),

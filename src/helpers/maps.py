@@ -17,6 +17,7 @@ import pandas as pd
 import shapely
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon, Rectangle
 from matplotlib.text import Text
 from shapely.geometry.base import BaseGeometry
@@ -738,17 +739,19 @@ def _draw_place(sheet: Sheet, place: Mapping[str, Any]) -> bool:
     if spot is None:
         return False
     sheet.layout.reserve(symbol)
-    sheet.ax.plot(
-        *sheet.metres(x, y),
-        marker="s" if rank == 1 else "o",
-        markersize=points,
-        color=look.colour if rank == 1 else COLOURS["paper"],
-        markeredgecolor=look.colour,
-        markeredgewidth=1.1,
-        linestyle="none",
-        gid="place",
-        zorder=10,
-        path_effects=halo(2.4),
+    sheet.ax.add_artist(
+        Line2D(
+            *([at] for at in sheet.metres(x, y)),
+            marker="s" if rank == 1 else "o",
+            markersize=points,
+            color=look.colour if rank == 1 else COLOURS["paper"],
+            markeredgecolor=look.colour,
+            markeredgewidth=1.1,
+            linestyle="none",
+            gid="place",
+            zorder=10,
+            path_effects=halo(2.4),
+        )
     )
     sheet.write(place["name"], spot, look, "place-label")
     return True

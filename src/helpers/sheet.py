@@ -35,6 +35,7 @@ from helpers.style import (
     source_line,
     title_block,
 )
+from helpers.typesetting import Line, write
 
 # Inches: a swatch of the key, and the room right of it and of its label.
 _SWATCH_IN = (0.24, 0.105)
@@ -98,17 +99,18 @@ class Sheet:
     def write(self, text: str, spot: Spot, look: Look, gid: str) -> None:
         """Set a line of text at its place."""
         x, y = self.metres(spot.x, spot.y)
-        self.ax.text(
-            x,
-            y,
-            text,
-            fontproperties=font(look.role, look.size),
-            color=look.colour,
-            ha="left",
-            va="baseline",
-            gid=gid,
-            zorder=11,
-            path_effects=halo(look.halo, look.halo_colour) if look.halo else None,
+        self.ax.add_artist(
+            Line(
+                x,
+                y,
+                text,
+                fontproperties=font(look.role, look.size),
+                color=look.colour,
+                clip_on=False,
+                gid=gid,
+                zorder=11,
+                path_effects=halo(look.halo, look.halo_colour) if look.halo else None,
+            )
         )
 
     def cells(self, ground: BaseGeometry) -> npt.NDArray[np.bool_]:
@@ -229,13 +231,13 @@ def _draw_key(figure: Figure, theme: Theme, entries: Sequence[KeyEntry], top: fl
         baseline = -(top + (number + 0.7) * step)
         for entry, x in row:
             figure.add_artist(_swatch(entry, (x, baseline + 0.3 * theme.key / 72), to_page))
-            figure.text(
+            write(
+                figure,
                 x + _SWATCH_IN[0] + _AFTER_SWATCH_IN,
                 baseline,
                 entry.label,
                 transform=to_page,
                 fontproperties=font("label", theme.key),
-                va="baseline",
                 gid="key",
             )
     return top + step * len(rows) + 0.04

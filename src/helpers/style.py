@@ -27,7 +27,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Affine2DBase, ScaledTranslation, Transform
 
 from helpers.errors import WorkspaceError
-from helpers.typesetting import Agg, Canvas
+from helpers.typesetting import Agg, Canvas, write
 
 FontRole = Literal["title", "text", "strong", "label", "label_medium", "label_strong", "italic"]
 Slant = Literal["normal", "italic"]
@@ -449,15 +449,14 @@ def text_lines(
     x, top = at
     for number, line in enumerate(lines):
         down = (number + 0.8) * step
-        figure.text(
+        write(
+            figure,
             x,
             top - down if bottom else -top - down,
             line,
             transform=page_transform(figure, bottom=bottom),
             fontproperties=font(look.role, look.size),
             color=look.colour,
-            ha="left",
-            va="baseline",
             gid=look.gid,
         )
     return step * len(lines)

@@ -15,6 +15,7 @@ from matplotlib.patches import Polygon, Rectangle
 from helpers import style
 from helpers.findings import NBSP, ChartText, number, short_day
 from helpers.style import COLOURS, Theme
+from helpers.typesetting import write
 
 _BAND_IN = 0.3
 _AIR_IN = 0.2
@@ -130,7 +131,8 @@ def _word(
     strong: bool = False,
 ) -> None:
     x, y = place
-    figure.text(
+    write(
+        figure,
         x,
         -y,
         text,

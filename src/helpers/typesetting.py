@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontPath, FontProperties, fontManager, get_font
 from matplotlib.ft2font import FT2Font, LoadFlags, RenderMode
 from matplotlib.path import Path
-from matplotlib.text import TextToPath
+from matplotlib.text import Text, TextToPath
 
 # Digits after the point in the paths of an SVG: a hundredth of a point is a fiftieth of a pixel.
 _SVG_DIGITS = 2
@@ -160,6 +160,44 @@ class Agg(RendererAgg):
 
 def _plain(mtext: Any) -> bool:
     return mtext is None or not (mtext.get_fontfeatures() or mtext.get_language())
+
+
+class Line(Text):
+    """A line of text that starts at its place, on the baseline: there is nothing to lay out.
+
+    Anything else is drawn as any text.
+    """
+
+    _placed = False
+
+    def draw(self, renderer: Any) -> None:
+        """Draw it."""
+        self._placed = (
+            "\n" not in self.get_text()
+            and self.get_horizontalalignment() == "left"
+            and self.get_verticalalignment() == "baseline"
+            and self.get_rotation() == 0
+            and not self.get_wrap()
+            and self.get_bbox_patch() is None
+        )
+        try:
+            super().draw(renderer)
+        finally:
+            self._placed = False
+
+    def _get_layout(self, renderer: Any) -> Any:
+        if self._placed:
+            return None, [(self.get_text(), None, (0.0, 0.0))], None
+        usual: Any = super()
+        return usual._get_layout(renderer)
+
+
+def write(figure: Figure, x: float, y: float, text: str, **look: Any) -> Line:
+    """Set a line of text on a page, as `Figure.text` does."""
+    line = Line(x, y, text, **look)
+    line.set_figure(figure)
+    figure.texts.append(line)
+    return line
 
 
 class Canvas(FigureCanvasAgg):
