@@ -253,6 +253,22 @@ def test_an_exit_handler_runs_and_threads_and_processes_work(server, tmp_path):
     assert (tmp_path / "done").exists()
 
 
+THREADS = """
+import atexit
+from ipykernel.kernelapp import IPKernelApp
+app = IPKernelApp.instance()
+def tell():
+    with open("threads", "w") as told:
+        told.write(f"{app.control_thread.is_alive()} {app.iopub_thread.thread.is_alive()}")
+atexit.register(tell)
+"""
+
+
+def test_what_is_printed_last_has_a_thread_to_print_it(server, tmp_path):
+    run(server, THREADS, folder=tmp_path)
+    assert (tmp_path / "threads").read_text() == "False True"
+
+
 def test_an_error_has_the_same_traceback(server):
     cells = ("def f(x):\n    return 1 / x", "f(0)")
     results = [run(which, *cells, allow_errors=True)[1][0] for which in (server, None)]

@@ -46,15 +46,23 @@ _START_WAIT_S = 60
 PRELOAD = (
     "ipykernel.kernelapp",
     "ipykernel.ipkernel",
-    "ipykernel.datapub",
+    "ipykernel.debugger",
+    "IPython.core.completerlib",
+    "IPython.core.debugger",
+    "IPython.core.oinspect",
+    "IPython.extensions.storemagic",
+    "psutil",
+    "sqlite3",
+    "tornado.platform.asyncio",
     "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_svg",
     "helpers.plates",
     "helpers.provenance",
     "helpers.settlements",
 )
-# pyarrow's allocator starts a thread otherwise, and a server with threads must not fork.
-_SINGLE_THREADED = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
+# The server's alone. pyarrow's allocator starts a thread otherwise, and a server with threads must
+# not fork; debugpy says on import that it would be slow to debug it.
+_OWN = {"JE_ARROW_MALLOC_CONF": "background_thread:false", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
 _SERVE = "import sys; from helpers.forkserver import serve; serve(int(sys.argv[1]), *sys.argv[2:])"
 # What the server does once it has imported: a function that yields between its steps.
 REHEARSAL = "helpers.rehearsal:steps"
@@ -163,7 +171,7 @@ class ForkServer:
                     *(sys.executable, "-c", _SERVE, str(theirs.fileno())),
                     *(rehearsal, _WHOLE if many else _UNTIL_ASKED, *modules),
                 ],
-                env=self._environment | _SINGLE_THREADED,
+                env=self._environment | _OWN,
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 # A session of its own: a Ctrl-C in the terminal is the client's to handle.
@@ -391,12 +399,25 @@ def _run(words: list[str]) -> int:
     except SystemExit as leave:
         status = leave.code if isinstance(leave.code, int) else int(leave.code is not None)
     finally:
+        _end_control(IPKernelApp.instance())
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
     return status
+
+
+def _end_control(app: Any) -> None:
+    """End the thread that was asked to shut down, before the one through which it prints.
+
+    ipykernel ends them the other way round. If the first is then still to flush what was printed,
+    it waits for the other in vain, and the kernel is killed after five seconds.
+    """
+    control = app.control_thread
+    if control and control.is_alive():
+        control.stop()
+        control.join()
 
 
 def _threads() -> int:
