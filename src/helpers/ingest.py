@@ -24,7 +24,7 @@ import shapely
 from filelock import FileLock, Timeout
 from shapely.geometry.base import BaseGeometry
 
-from helpers import changes, gate, publishers
+from helpers import edges, gate, publishers
 from helpers.errors import FrontlineError, WorkspaceError
 from helpers.files import sha256
 from helpers.projection import area_km2
@@ -560,13 +560,13 @@ def steps_of(store: Store, table: pd.DataFrame) -> Steps:
         ids = pairwise(held["map_id"])
         for (before, after), (old, new) in zip(ids, pairwise(_edges(store, held)), strict=True):
             if (layer, before, after) not in found:
-                step = changes.faces(old, new)
+                step = edges.faces(old, new)
                 gained, lost = (float(area_km2(side).sum()) for side in (step.gained, step.lost))
                 found[layer, before, after] = gained, lost
     return found
 
 
-def _edges(store: Store, held: pd.DataFrame) -> Iterator[changes.Edges]:
+def _edges(store: Store, held: pd.DataFrame) -> Iterator[edges.Edges]:
     """Edges of maps, in their order; a month at a time is in memory."""
     for _, month in held.groupby(held["day"].dt.strftime("%Y-%m")):
-        yield from map(changes.edges, store.load(month))
+        yield from map(edges.of, store.load(month))

@@ -14,7 +14,7 @@ import pandas as pd
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from helpers import changes, gate
+from helpers import changes, cuts, edges, gate
 from helpers.errors import ParameterError
 from helpers.projection import area_km2, local_crs
 from helpers.schema import INVERTED_TIERS, LAYERS, MEASURE_COLUMNS, check_tier
@@ -76,12 +76,10 @@ class _Changes:
     """Everything that changed over a sequence of maps of one tier."""
 
     maps: Sequence[BaseGeometry]
-    steps: Sequence[changes.Faces]
+    steps: Sequence[edges.Faces]
     parts: _Parts
     tree: shapely.STRtree
-    edges: Array
-    lines: changes.Lines  # the same edges, by place
-    edge_km: Array  # negative where the edge vanished
+    lines: changes.Lines
     inverted: bool  # the tier's ground shrinks where Russian forces advance
 
 
@@ -328,25 +326,21 @@ def _follow_tier(snapshots: Sequence[Snapshot], asked: Places) -> _Changes:
 @lru_cache(maxsize=2)
 def _follow(maps: _Maps, *, inverted: bool) -> _Changes:
     """Compare the maps of a tier, each with the one before, and lay out what changed."""
-    steps = [changes.NO_CHANGE, *changes.steps(maps)]  # none leads to the first map
+    steps = [edges.NO_CHANGE, *edges.steps(maps)]  # none leads to the first map
     pieces = np.concatenate([side for s in steps for side in (s.gained, s.lost)])
     sizes = np.array([[len(s.gained), len(s.lost)] for s in steps])
     step = np.repeat(np.arange(len(steps)), sizes.sum(axis=1))
     sign = np.repeat(np.tile([1, -1], len(steps)), sizes.ravel())
-    edges = np.concatenate([side for s in steps for side in (s.appeared, s.vanished)])
+    ends = np.concatenate([side for s in steps for side in (s.appeared, s.vanished)])
     counts = np.array([[len(s.appeared), len(s.vanished)] for s in steps])
     new = np.repeat(np.tile([True, False], len(steps)), counts.ravel())
-    lines = changes.Lines(
-        shapely.STRtree(edges), np.repeat(np.arange(len(steps)), counts.sum(axis=1)), new
-    )
+    lines = changes.lines_of(ends, np.repeat(np.arange(len(steps)), counts.sum(axis=1)), new)
     return _Changes(
         maps=maps,
         steps=steps,
         parts=_sized(pieces, step, sign, lines),
         tree=shapely.STRtree(pieces),
-        edges=edges,
         lines=lines,
-        edge_km=changes.lengths_km(edges) * np.where(new, 1, -1),
         inverted=inverted,
     )
 
@@ -403,7 +397,7 @@ def _measure(followed: _Changes, place: _Place, error_km: float) -> dict[str, Ar
 def _measure_since(followed: _Changes, place: _Place) -> dict[str, Array]:
     n = len(followed.maps)
     parts = _cut(followed, place)
-    held = area_km2(changes.overlap(parts.pieces, followed.maps[0])) if n else parts.area
+    held = area_km2(cuts.overlap(parts.pieces, followed.maps[0])) if n else parts.area
     outside = changes.sums(parts.step, parts.sign * (parts.area - held), n)
     inside = changes.sums(parts.step, parts.sign * held, n)
     # The noise of a new export, which the faces lack, must not make them less than nothing.
@@ -466,17 +460,18 @@ def _contact_km(followed: _Changes, place: _Place) -> FloatArray:
     if not n:
         return np.empty(0)
     first = changes.contact_line(followed.maps[0].boundary, place.polygon, place.band)
-    near, within = np.arange(len(followed.edges)), np.ones(len(followed.edges), dtype=bool)
+    edge = followed.lines
+    near, within = np.arange(len(edge.lines)), np.ones(len(edge.lines), dtype=bool)
     if place.polygon is not None:
-        near = np.sort(followed.lines.tree.query(place.polygon, predicate="intersects"))
-        within = shapely.contains_properly(place.polygon, followed.edges[near])
+        near = np.sort(edge.tree.query(place.polygon, predicate="intersects"))
+        within = shapely.contains_properly(place.polygon, edge.lines[near])
     if place.band is not None:
-        within &= ~shapely.intersects(place.band, followed.edges[near])
-    lengths = followed.edge_km[near]
+        within &= ~shapely.intersects(place.band, edge.lines[near])
+    lengths = edge.km[near]
     if not within.all():
-        cut = changes.contact_line(followed.edges[near[~within]], place.polygon, place.band)
-        lengths[~within] = np.sign(lengths[~within]) * changes.lengths_km(cut)
-    change = changes.sums(followed.lines.step[near], lengths, n)
+        cut = changes.contact_line(edge.lines[near[~within]], place.polygon, place.band)
+        lengths[~within] = changes.lengths_km(cut)
+    change = changes.sums(edge.step[near], lengths * np.where(edge.new[near], 1, -1), n)
     first_km = changes.lengths_km(np.array([first]))[0]
     lengths_now: FloatArray = np.maximum(first_km + np.cumsum(change), 0)
     return lengths_now
@@ -496,7 +491,7 @@ def _levels(
 
     def area(i: int) -> float:
         ground = followed.maps[i]
-        inside = ground if place.polygon is None else changes.clip(ground, place.polygon)
+        inside = ground if place.polygon is None else cuts.clip(ground, place.polygon)
         return float(area_km2(inside))
 
     first: float = area(0)
@@ -543,7 +538,7 @@ def _reclassified(snapshots: Sequence[Snapshot], sector: Sector | None) -> list[
 def _tier_steps(before: Snapshot, after: Snapshot, sector: Sector | None) -> tuple[float, float]:
     def area(snapshot: Snapshot, layer: str) -> float:
         ground = snapshot.layers[layer]
-        return float(area_km2(ground if sector is None else changes.clip(ground, sector.polygon)))
+        return float(area_km2(ground if sector is None else cuts.clip(ground, sector.polygon)))
 
     control, advance = (
         area(after, layer) - area(before, layer) for layer in (gate.CONTROL, gate.ADVANCE)

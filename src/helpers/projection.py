@@ -111,6 +111,26 @@ def length_km(geometry: Any) -> float:
     return float(np.sum(metres)) / 1000
 
 
+def metres_per_degree(lat: FloatArray) -> FloatArray:
+    """Size of a degree of longitude and of latitude.
+
+    Parameters
+    ----------
+    lat
+        Latitudes in degrees, shape ``(n,)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        Metres, shape ``(n, 2)``, from the radii of curvature of WGS 84 (Snyder 1987, eq. 4-18 to
+        4-20).
+    """
+    phi = np.radians(lat)
+    w = 1 - _E2 * np.sin(phi) ** 2
+    radii = np.column_stack([_A_M * np.cos(phi) / np.sqrt(w), _A_M * (1 - _E2) / w**1.5])
+    return np.radians(radii)
+
+
 def local_crs(lon: float, lat: float) -> str:
     """PROJ string of the Lambert azimuthal equal-area projection centred on a place, in metres."""
     return f"+proj=laea +lat_0={lat} +lon_0={lon} +datum=WGS84 +units=m +no_defs"

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from helpers import changes, gate, ingest, publishers
+from helpers import edges, gate, ingest, publishers
 from helpers.errors import ParameterError, SnapshotError
 from helpers.projection import area_km2
 from helpers.schema import InputFile, Snapshot, parse_day, tiers_of
@@ -158,7 +158,7 @@ def revisions(ws: Workspace, source_id: str) -> pd.DataFrame:
         versions = group.drop_duplicates("map_id")
         several = list(versions.itertuples(index=False))
         for old, new in pairwise(several):
-            step = changes.faces(old.geometry, new.geometry)
+            step = edges.faces(old.geometry, new.geometry)
             rows.append(
                 {
                     "day": day,
