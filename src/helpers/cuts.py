@@ -32,9 +32,14 @@ def clip(ground: BaseGeometry, polygon: BaseGeometry) -> BaseGeometry:
         The part inside, in OGC:CRS84.
     """
     inside = to_boxes(ground, [polygon.bounds])[0]
-    if not shapely.equals(polygon, shapely.box(*polygon.bounds)):
+    if not inside.is_empty and not _is_box(polygon):
         inside = shapely.intersection(inside, polygon)
     return shapely.multipolygons(polygons(inside))
+
+
+def _is_box(polygon: BaseGeometry) -> bool:
+    few = int(shapely.get_num_coordinates(polygon)) == 5
+    return few and bool(shapely.equals(polygon, shapely.box(*polygon.bounds)))
 
 
 def to_boxes(ground: BaseGeometry, boxes: Sequence[Sequence[float]] | FloatArray) -> Geometries:

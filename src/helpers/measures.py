@@ -489,14 +489,13 @@ def _levels(
     if not followed.maps:
         return np.empty(0)
 
-    def area(i: int) -> float:
-        ground = followed.maps[i]
-        inside = ground if place.polygon is None else cuts.clip(ground, place.polygon)
-        return float(area_km2(inside))
-
-    first: float = area(0)
-    for i in (i for i, step in enumerate(followed.steps) if step.requantised):
-        missing = area(i) - first - float(np.sum(added[: i + 1] - removed[: i + 1]))
+    again = [0, *(i for i, step in enumerate(followed.steps) if step.requantised)]
+    grounds = [followed.maps[i] for i in again]
+    if place.polygon is not None:
+        grounds = [cuts.clip(ground, place.polygon) for ground in grounds]
+    first, *exact = area_km2(np.array(grounds, dtype=object)).tolist()
+    for i, area in zip(again[1:], exact, strict=True):
+        missing = area - first - float(np.sum(added[: i + 1] - removed[: i + 1]))
         (added if missing > 0 else removed)[i] += abs(missing)
         sliver[i] += abs(missing)
     levels: FloatArray = np.maximum(first + np.cumsum(added - removed), 0)  # not -1e-12
