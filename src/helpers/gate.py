@@ -272,7 +272,7 @@ def _faults(entry: Day, today: date) -> list[str]:
 
 
 def _remarks(entry: Day) -> list[str]:
-    found = []
+    found: list[str] = []
     for name, layer in entry.layers.items():
         strays = layer.strays
         if strays.specks:
@@ -352,8 +352,11 @@ def _level(entry: Day, layers: Iterable[str]) -> float:
     return sum(entry.layers[name].area_km2 for name in layers)
 
 
-def _common(*days: Day) -> list[str]:
-    return [name for name in HELD if all(name in d.layers for d in days)]
+def _common(first: Day, *others: Day) -> list[str]:
+    found = [name for name in HELD if name in first.layers]
+    for other in others:
+        found = [name for name in found if name in other.layers]
+    return found
 
 
 def _step(entry: Day, before: Day, later: Sequence[Day]) -> tuple[str, list[str]]:
@@ -384,7 +387,9 @@ def _equal(one: Layer, other: Layer) -> bool:
 
 
 def _redrawn(entry: Day, before: Day) -> list[str]:
-    found = []
+    found: list[str] = []
+    if all(layer.gained_km2 is None for layer in entry.layers.values()):
+        return found
     for name in _common(entry, before):
         gained, lost = entry.layers[name].gained_km2, entry.layers[name].lost_km2
         if gained is None or lost is None:
@@ -396,7 +401,7 @@ def _redrawn(entry: Day, before: Day) -> list[str]:
 
 
 def _reclassified(entry: Day, before: Day) -> list[str]:
-    if ADVANCE not in _common(entry, before):
+    if not all(ADVANCE in day.layers for day in (entry, before)):
         return []
     control, advance = (
         entry.layers[name].area_km2 - before.layers[name].area_km2 for name in (CONTROL, ADVANCE)

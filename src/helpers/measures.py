@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -159,17 +159,18 @@ def _daily(
         _measure(followed, _place(sector, followed.maps, border), error_km)
         for _, _, sector in asked
     ]
-    table = _table(snapshots, source, asked, blocks)
-    elapsed = pd.Series(table["day"][: len(snapshots)]).diff().dt.days.astype("Int64")
-    table["elapsed_days"] = elapsed.take(np.tile(np.arange(len(snapshots)), len(asked))).array
-    table["rate_km2_day"] = table["net_km2"] / table["elapsed_days"].astype("Float64").to_numpy(
-        np.float64, na_value=np.nan
-    )
+    columns = _columns(snapshots, source, asked, blocks)
     said = _day_notes(snapshots) * len(asked)
-    moved = [flag for _, _, sector in asked for flag in _reclassified(snapshots, sector)]
-    table["label"] = pd.array(_labels(said, moved, table), dtype="str")
-    table["note"] = _notes(said, table)
-    return table
+    suspects = _suspects(snapshots)
+    moved = [flag for _, _, sector in asked for flag in _reclassified(snapshots, sector, suspects)]
+    columns["label"] = pd.array(_labels(said, moved, columns), dtype="str")
+    columns["note"] = pd.array(_notes(said, columns), dtype="str")
+    elapsed = np.diff([s.day.toordinal() for s in snapshots], prepend=0).astype(np.int64)
+    unknown = np.arange(len(snapshots)) == 0
+    elapsed, unknown = np.tile(elapsed, len(asked)), np.tile(unknown, len(asked))
+    columns["elapsed_days"] = pd.arrays.IntegerArray(elapsed, unknown)
+    columns["rate_km2_day"] = columns["net_km2"] / np.where(unknown, np.nan, elapsed)
+    return pd.DataFrame({name: columns[name] for name in MEASURE_COLUMNS}, copy=False)
 
 
 def since(
@@ -210,7 +211,7 @@ def since(
         telling = _telling(snapshots, name)
         followed = _follow_tier(telling, here)
         blocks = [_measure_since(followed, _place(sector, (), None)) for _, _, sector in here]
-        tables.append(_table(telling, source, here, blocks))
+        tables.append(pd.DataFrame(_columns(telling, source, here, blocks)))
     return _in_order(tables, asked)[list(SINCE_COLUMNS)]
 
 
@@ -270,19 +271,20 @@ def places(
     return asked
 
 
-def _table(
+def _columns(
     snapshots: Sequence[Snapshot], source: Source, asked: Places, blocks: list[dict[str, Array]]
-) -> pd.DataFrame:
+) -> dict[str, Any]:
     n = len(snapshots)
     place, step = np.repeat(np.arange(len(asked)), n), np.tile(np.arange(n), len(asked))
     days = pd.DatetimeIndex([s.day for s in snapshots]).astype("datetime64[s]")
     columns = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
-    return pd.DataFrame(columns).assign(
-        source=source.id,
-        sector=pd.array([key for key, _, _ in asked], dtype="str").take(place),
-        day=days.take(step),
-        tier=pd.array([name for _, name, _ in asked], dtype="str").take(place),
-    )
+    keys = {
+        "source": [source.id] * len(asked),
+        "sector": [key for key, _, _ in asked],
+        "tier": [name for _, name, _ in asked],
+    }
+    texts = {name: pd.array(told, dtype="str").take(place) for name, told in keys.items()}
+    return {**columns, **texts, "day": days.take(step)}
 
 
 def _check(snapshots: Sequence[Snapshot], source: Source) -> None:
@@ -519,18 +521,25 @@ def _day_notes(snapshots: Sequence[Snapshot]) -> list[list[str]]:
     return notes
 
 
-def _reclassified(snapshots: Sequence[Snapshot], sector: Sector | None) -> list[bool]:
+def _suspects(snapshots: Sequence[Snapshot]) -> list[int]:
+    """The days on which ground moved between control and advance, in the whole map."""
+    return [
+        number
+        for number, (before, after) in enumerate(pairwise(snapshots), 1)
+        if all(gate.ADVANCE in s.layers for s in (before, after))
+        and not changes.same_layers(before, after, (gate.CONTROL, gate.ADVANCE))
+        and gate.is_reclassified(*_tier_steps(before, after, None))
+    ]
+
+
+def _reclassified(
+    snapshots: Sequence[Snapshot], sector: Sector | None, suspects: Sequence[int]
+) -> list[bool]:
     """Whether ground moved between control and advance, in the whole map and in the sector."""
-    flags = [False] * min(len(snapshots), 1)
-    for before, after in pairwise(snapshots):
-        flags.append(
-            all(gate.ADVANCE in s.layers for s in (before, after))
-            and not changes.same_layers(before, after, (gate.CONTROL, gate.ADVANCE))
-            and gate.is_reclassified(*_tier_steps(before, after, None))
-            and gate.is_reclassified(
-                *_tier_steps(before, after, sector), least_km2=RECLASSIFIED_KM2
-            )
-        )
+    flags = [False] * len(snapshots)
+    for number in suspects:
+        steps = _tier_steps(snapshots[number - 1], snapshots[number], sector)
+        flags[number] = gate.is_reclassified(*steps, least_km2=RECLASSIFIED_KM2)
     return flags
 
 
@@ -546,7 +555,7 @@ def _tier_steps(before: Snapshot, after: Snapshot, sector: Sector | None) -> tup
 
 
 def _labels(
-    said: Sequence[Sequence[str]], reclassified: Sequence[bool], table: pd.DataFrame
+    said: Sequence[Sequence[str]], reclassified: Sequence[bool], table: Mapping[str, Array]
 ) -> list[str]:
     rows = zip(said, reclassified, table["redrawn"], table["drawn"], strict=True)
     return [_label(*row) for row in rows]
@@ -563,7 +572,7 @@ def _label(notes: Sequence[str], reclassified: bool, redrawn: bool, drawn: float
     return "advanced" if drawn > 0 else "withdrawn"
 
 
-def _notes(said: Sequence[Sequence[str]], table: pd.DataFrame) -> list[str]:
+def _notes(said: Sequence[Sequence[str]], table: Mapping[str, Array]) -> list[str]:
     rows = zip(said, table["redrawn"], table["requantised"], strict=True)
     return [
         "; ".join([*note, *["redrawn"] * bool(redrawn), *["re-quantised"] * bool(requantised)])

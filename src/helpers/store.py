@@ -81,6 +81,8 @@ _DAYS_ORDER = [(name, "ascending") for name in ("day", "layer", "path", "map_id"
 # There from before the first file is written until the last one is.
 _UNFINISHED = ".unfinished"
 _SEEN = ".seen.json"
+# Beyond level 6 of zstd the maps become no smaller, and beyond 1 the tables.
+_MAPS_LEVEL, _TABLES_LEVEL = 6, 1
 
 
 class Tables(NamedTuple):
@@ -134,7 +136,7 @@ class Store:
     def write_verdicts(self, verdicts: pa.Table) -> None:
         """Replace the verdicts, if they differ; they follow from `days` and can be made again."""
         path = self.folder / "verdicts.parquet"
-        data = _parquet(_versioned(verdicts.select(_VERDICTS.names).cast(_VERDICTS)))
+        data = _table_bytes(verdicts.select(_VERDICTS.names).cast(_VERDICTS))
         if not path.exists() or path.read_bytes() != data:
             write_atomic(path, data)
 
@@ -144,24 +146,24 @@ class Store:
         found = [path.stat() for path in paths if path.exists()]
         return tuple((one.st_ino, one.st_mtime_ns, one.st_size) for one in found)
 
-    def seen(self) -> dict[str, list[object]]:
+    def seen(self) -> dict[str, str]:
         """What `see` was told; nothing where it is not whole."""
         try:
             found = orjson.loads((self.folder / _SEEN).read_bytes())
         except (OSError, orjson.JSONDecodeError):
             return {}
         known = found.items() if isinstance(found, dict) else ()
-        return {path: said for path, said in known if isinstance(said, list) and said}
+        return {path: said for path, said in known if isinstance(said, str)}
 
-    def see(self, seen: Mapping[str, list[object]]) -> None:
-        """Keep what the disk said of raw files, and their hashes."""
+    def see(self, seen: Mapping[str, str]) -> None:
+        """Keep what the disk said of raw files, and their hashes, in a line each."""
         write_atomic(self.folder / _SEEN, orjson.dumps(seen))
 
     def _table(self, name: str, schema: pa.Schema) -> pa.Table:
         try:
             with pq.ParquetFile(self.folder / f"{name}.parquet") as file:
                 if (file.schema_arrow.metadata or {}).get(b"version") == VERSION.encode():
-                    return file.read().replace_schema_metadata(None).cast(schema)
+                    return file.read(use_threads=False).replace_schema_metadata(None).cast(schema)
         except (OSError, ValueError, pa.ArrowInvalid):
             pass
         return schema.empty_table()
@@ -230,7 +232,7 @@ class Store:
         files = new.files.sort_by("path")
         mark = self.folder / _UNFINISHED
         known = {} if mark.exists() else _ids_by_month(old.days)
-        write_atomic(mark, b"")
+        mark.touch()
         wanted = _ids_by_month(days)
         for key, ids in wanted.items():
             path = self._maps_path(*key)
@@ -240,11 +242,11 @@ class Store:
             if list(stored) != ids:
                 table = {"map_id": ids, "wkb": [blobs.get(i) or stored[i] for i in ids]}
                 write_atomic(path, _parquet(pa.table(table, _MAPS)))
-        write_atomic(self.folder / "days.parquet", _parquet(_versioned(days)))
+        write_atomic(self.folder / "days.parquet", _table_bytes(days))
         kept = {self._maps_path(*key) for key in wanted}
         for path in set(self.folder.glob("maps/*/*.parquet")) - kept:
             path.unlink()
-        write_atomic(self.folder / "files.parquet", _parquet(_versioned(files)))
+        write_atomic(self.folder / "files.parquet", _table_bytes(files))
         mark.unlink()
         return Tables(days, files)
 
@@ -272,7 +274,7 @@ def _ids_by_month(days: pa.Table) -> dict[tuple[str, str], list[str]]:
 def _blobs(path: Path, wanted: set[str] | None = None) -> dict[str, bytes]:
     """WKB by map id, all or some, in the order of the file."""
     with pq.ParquetFile(path) as file:
-        table = file.read()
+        table = file.read(use_threads=False)
     ids = table["map_id"].to_pylist()
     wkb = table["wkb"]
     return {
@@ -280,13 +282,13 @@ def _blobs(path: Path, wanted: set[str] | None = None) -> dict[str, bytes]:
     }
 
 
-def _versioned(table: pa.Table) -> pa.Table:
-    return table.replace_schema_metadata({"version": VERSION})
+def _table_bytes(table: pa.Table) -> bytes:
+    return _parquet(table.replace_schema_metadata({"version": VERSION}), _TABLES_LEVEL)
 
 
-def _parquet(table: pa.Table) -> bytes:
+def _parquet(table: pa.Table, level: int = _MAPS_LEVEL) -> bytes:
     # No dictionary: WKB hardly repeats, but near-equal neighbours compress a hundredfold inside
-    # one zstd window. Beyond level 6 the maps become no smaller.
+    # one zstd window.
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd", compression_level=6, use_dictionary=False)
+    pq.write_table(table, buffer, compression="zstd", compression_level=level, use_dictionary=False)
     return buffer.getvalue()
