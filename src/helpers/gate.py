@@ -146,11 +146,15 @@ def clean(ground: BaseGeometry, layer: str) -> tuple[BaseGeometry, Strays]:
     tuple
         The ground that stays (the same object where all does), and what was taken out.
     """
+    w, s, e, n = THEATRE
+    west, south, east, north = shapely.bounds(ground)
+    inside = w <= west and s <= south and east <= e and north <= n
+    if inside and (layer != CONTROL or shapely.get_num_geometries(ground) < SPECKS):
+        return ground, Strays()
     parts = shapely.get_parts(ground)
     if not len(parts):
         return ground, Strays()
     west, south, east, north = shapely.bounds(parts).T
-    w, s, e, n = THEATRE
     outside = (west > e) | (east < w) | (south > n) | (north < s)
     specks = np.zeros(len(parts), dtype=bool)
     if layer == CONTROL and len(parts) > 1:

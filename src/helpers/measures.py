@@ -54,6 +54,7 @@ class _Parts(NamedTuple):
     thin: Array
     moved: Array
     depth: Array  # km beyond the piece's own old line; NaN where it has none
+    number: Array  # which of all pieces it is; -1 where it was cut
 
     def take(self, which: Array) -> _Parts:
         return _Parts(*(column[which] for column in self))
@@ -340,7 +341,7 @@ def _follow(maps: _Maps, *, inverted: bool) -> _Changes:
     return _Changes(
         maps=maps,
         steps=steps,
-        parts=_sized(pieces, step, sign, lines),
+        parts=_sized(pieces, step, sign, lines)._replace(number=np.arange(len(pieces))),
         tree=shapely.STRtree(pieces),
         lines=lines,
         inverted=inverted,
@@ -354,7 +355,8 @@ def _sized(pieces: Array, step: Array, sign: Array, lines: changes.Lines) -> _Pa
     moved, depth = np.zeros(len(pieces)), np.full(len(pieces), np.nan)
     moved[at] = changes.moved_km(edge, len(at))
     depth[at] = changes.reach_km(pieces[at], edge)
-    return _Parts(pieces, step, sign, area_km2(pieces), thin, moved, depth)
+    cut = np.full(len(pieces), -1)
+    return _Parts(pieces, step, sign, area_km2(pieces), thin, moved, depth, cut)
 
 
 # One sector ---------------------------------------------------------------------------------
@@ -399,7 +401,10 @@ def _measure(followed: _Changes, place: _Place, error_km: float) -> dict[str, Ar
 def _measure_since(followed: _Changes, place: _Place) -> dict[str, Array]:
     n = len(followed.maps)
     parts = _cut(followed, place)
-    held = area_km2(cuts.overlap(parts.pieces, followed.maps[0])) if n else parts.area
+    held = _held(followed)[parts.number] if n else parts.area
+    cut = parts.number < 0
+    if cut.any():
+        held[cut] = area_km2(cuts.overlap(parts.pieces[cut], followed.maps[0]))
     outside = changes.sums(parts.step, parts.sign * (parts.area - held), n)
     inside = changes.sums(parts.step, parts.sign * held, n)
     # The noise of a new export, which the faces lack, must not make them less than nothing.
@@ -407,6 +412,14 @@ def _measure_since(followed: _Changes, place: _Place) -> dict[str, Array]:
     if followed.inverted:
         gained, lost = lost, gained
     return {"gained_km2": gained, "lost_km2": lost, "net_km2": gained - lost}
+
+
+@lru_cache(maxsize=2)
+def _held(followed: _Changes) -> FloatArray:
+    """How much of each piece is ground of the first map."""
+    held: FloatArray = area_km2(cuts.overlap(followed.parts.pieces, followed.maps[0]))
+    held.flags.writeable = False
+    return held
 
 
 def _deepest(parts: _Parts, which: Array, n: int) -> FloatArray:

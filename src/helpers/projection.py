@@ -64,10 +64,11 @@ def area_km2(geometry: Any) -> Any:
     """
     items = np.atleast_1d(np.asarray(geometry, dtype=object))
     parts, owner = shapely.get_parts(items, return_index=True)
-    parts, inner = shapely.get_parts(parts, return_index=True)
-    owner = owner[inner]
-    polygonal = shapely.get_type_id(parts) == shapely.GeometryType.POLYGON
-    parts, owner = parts[polygonal], owner[polygonal]
+    kinds = shapely.get_type_id(parts)
+    if (kinds != shapely.GeometryType.POLYGON).any():
+        parts, inner = shapely.get_parts(parts, return_index=True)
+        polygonal = shapely.get_type_id(parts) == shapely.GeometryType.POLYGON
+        parts, owner = parts[polygonal], owner[inner][polygonal]
     rings, ring_owner = shapely.get_rings(parts, return_index=True)
     xy, ring = shapely.get_coordinates(rings, return_index=True)
     same = ring[1:] == ring[:-1]

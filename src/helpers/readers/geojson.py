@@ -363,10 +363,12 @@ def _crossings(geometry: npt.NDArray[np.object_]) -> int:
 
 
 def _check_place(geometry: npt.NDArray[np.object_], path: Path) -> None:
-    drawn = geometry[~shapely.is_empty(geometry)]
-    if not len(drawn):
+    bounds = shapely.bounds(geometry)
+    bounds = bounds[~np.isnan(bounds[:, 0])]  # without empty ones
+    if not len(bounds):
         return
-    west, south, east, north = shapely.total_bounds(drawn)
+    west, south = bounds[:, :2].min(axis=0).tolist()
+    east, north = bounds[:, 2:].max(axis=0).tolist()
     on_earth = west >= -180 and south >= -90 and east <= 180 and north <= 90
     if on_earth and _meets_region(west, south, east, north):
         return
