@@ -586,8 +586,10 @@ def _label(notes: Sequence[str], reclassified: bool, redrawn: bool, drawn: float
 
 
 def _notes(said: Sequence[Sequence[str]], table: Mapping[str, Array]) -> list[str]:
-    rows = zip(said, table["redrawn"], table["requantised"], strict=True)
-    return [
-        "; ".join([*note, *["redrawn"] * bool(redrawn), *["re-quantised"] * bool(requantised)])
-        for note, redrawn, requantised in rows
-    ]
+    found = []
+    for note, redrawn, requantised in zip(
+        said, table["redrawn"].tolist(), table["requantised"].tolist(), strict=True
+    ):
+        told = [*note, "redrawn"] if redrawn else note
+        found.append("; ".join([*told, "re-quantised"] if requantised else told))
+    return found
