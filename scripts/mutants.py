@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 LIST = ROOT / "docs" / "mutants.csv"
-ROOMS = ("changes", "gate", "measures", "series")
+ROOMS = ("changes", "cuts", "edges", "gate", "measures", "series")
 LEAST_SHARE = 0.85
 # Exit statuses of a run of the tests: they failed, broke off, ended by a signal, or took too long.
 # Everything else lives: passed (0), and no test that reaches it (33).
@@ -31,20 +31,20 @@ _KILLED = {1, 3, 24, 36, 152, -9, -11, -24}
 _ANY = r".*"
 RULES: tuple[tuple[str, str, str, str], ...] = (
     (
-        r"edges",
+        r"of|hashes_of|_vertex_hashes|_edge_hashes|_keys|_among",
         _ANY,
-        r".*(uint64|bits|hashes|vertex).*",
+        r".*(uint64|bits|hashes|vertex|keys|last|ending).*",
         "another hash function, which is as good: equal edges stay equal, and others rarely meet",
     ),
     (
-        r"_cells|_nearest|_put_back|Edgesǁboxes|merge|faces",
+        r"_cells|_nearest|_put_back|_boxes|_enclosed|_portions|merge|faces",
         _ANY,
         _ANY,
         "a grid or window of another size or order: candidates differ, what is found is the same",
     ),
     (
-        r"clip|_clip_boxes?|overlap|_contact_km|contact_line|sides|_place|_cut|_depth_km",
-        r".*(prepare|contains|equals|query|clip_box|clip_by_rect|is_empty|NOWHERE|margin|"
+        r"clip|to_boxes|_to_box|slivers|overlap|_contact_km|contact_line|sides|_place|_cut|_depth_km",
+        r".*(prepare|contains|equals|query|clip_box|_to_box|clip_by_rect|is_empty|narrow|wide|NOWHERE|margin|"
         r"intersects|local_crs|total_bounds|border is None|dtype|inside).*",
         _ANY,
         "a short cut before the exact cut: without it, or with another, the result is the same",
@@ -66,7 +66,7 @@ RULES: tuple[tuple[str, str, str, str], ...] = (
     (_ANY, r".*tolerance.*", _ANY, "a label's place, to the metre"),
     (r".*_(repr_html|shown)_*", _ANY, _ANY, "a word or a place in a table that a notebook shows"),
     (
-        r"_specks|_measure|_levels|_reclassified|record_query|records|_clip_box|_admits",
+        r"_specks|_measure|_levels|_reclassified|record_query|records|_to_box|_admits",
         r".*(= False|np\.nan|\* advance|\+= abs|flags|least_km2|iloc\[0\]|continue|clip_by_rect|"
         r"bool\(entry).*",
         _ANY,

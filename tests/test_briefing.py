@@ -9,7 +9,7 @@ import pytest
 
 from grounds import marked
 from helpers import findings, publishers, reference, snapshots
-from helpers.changes import clip
+from helpers.cuts import clip
 from helpers.projection import area_km2
 from helpers.workspace import PROJECT, Workspace
 from test_plans import SAMPLE

@@ -21,9 +21,9 @@ from grounds import (
     real_maps,
     snapshot,
 )
-from helpers import changes, sources
+from helpers import changes, cuts, edges, sources
 from helpers.errors import ParameterError, SnapshotError
-from helpers.projection import area_km2, length_km
+from helpers.projection import area_km2, length_km, metres_per_degree
 
 SOUTH, NORTH = 48.0, 48.1
 SECTOR = area("box", shapely.box(37.0, SOUTH, 37.2, NORTH))
@@ -216,7 +216,7 @@ def test_the_error_is_that_of_the_source():
 
 def degrees(metres, lat=48.05):
     """Degrees of longitude and latitude."""
-    return metres / changes.metres_per_degree(np.array([lat]))[0]
+    return metres / metres_per_degree(np.array([lat]))[0]
 
 
 @pytest.mark.parametrize(
@@ -294,7 +294,7 @@ def direct(before, after):
 
 
 def test_faces_of_a_straight_advance():
-    found = changes.faces(strip(37.1, 38.0), strip(37.05, 38.0))
+    found = edges.faces(strip(37.1, 38.0), strip(37.05, 38.0))
     assert sizes(found) == pytest.approx(direct(strip(37.1, 38.0), strip(37.05, 38.0)))
     assert not found.requantised
     assert len(found.appeared) == len(found.vanished) == 3
@@ -303,7 +303,7 @@ def test_faces_of_a_straight_advance():
 
 @pytest.mark.parametrize("ground", [strip(37, 38), shapely.MultiPolygon(), shapely.Polygon()])
 def test_a_map_has_no_faces_against_itself(ground):
-    found = changes.faces(ground, ground)
+    found = edges.faces(ground, ground)
     assert found.empty
     assert len(found.gained) == len(found.lost) == 0
     assert not found.requantised
@@ -311,21 +311,21 @@ def test_a_map_has_no_faces_against_itself(ground):
 
 def test_ground_from_nothing_and_back():
     ground, nothing = boxes((0, 0, 1, 1), (2, 2, 3, 3)), shapely.MultiPolygon()
-    assert sizes(changes.faces(nothing, ground)) == pytest.approx((area_km2(ground), 0))
-    assert sizes(changes.faces(ground, nothing)) == pytest.approx((0, area_km2(ground)))
+    assert sizes(edges.faces(nothing, ground)) == pytest.approx((area_km2(ground), 0))
+    assert sizes(edges.faces(ground, nothing)) == pytest.approx((0, area_km2(ground)))
 
 
 def test_rings_of_any_direction_or_start_are_the_same_map():
     square = shapely.box(0, 0, 1, 1)
     turned = shapely.Polygon(np.roll(np.array(square.exterior.coords[:-1])[::-1], 1, axis=0))
     assert turned.equals(square)
-    assert changes.faces(square, turned).empty
+    assert edges.faces(square, turned).empty
 
 
 def test_ground_that_changes_sides_of_an_edge_is_seen():
     # The undirected edge at x = 1 is in both maps.
     west, east = shapely.box(0, 0, 1, 1), shapely.box(1, 0, 2, 1)
-    assert sizes(changes.faces(west, east)) == pytest.approx((area_km2(east), area_km2(west)))
+    assert sizes(edges.faces(west, east)) == pytest.approx((area_km2(east), area_km2(west)))
 
 
 def rounded(n, x=37.0, y=48.0, radius=0.5):
@@ -338,12 +338,12 @@ def test_a_new_export_is_put_back_on_the_day_before():
     again = corners.copy()
     again[::2] += degrees(0.05)  # 5 cm east and north
     before, after = shapely.Polygon(corners), shapely.Polygon(again)
-    found = changes.faces(before, after)
+    found = edges.faces(before, after)
     assert found.requantised
     assert found.empty
     # With a real advance in it, only the advance is left.
     bite = shapely.box(37.4, 47.95, 37.7, 48.05)
-    found = changes.faces(before, after.union(bite))
+    found = edges.faces(before, after.union(bite))
     assert found.requantised
     assert sizes(found) == pytest.approx(direct(before, before.union(bite)), abs=1e-4)
     assert len(found.gained) < 5
@@ -354,7 +354,7 @@ def test_a_map_that_really_moved_is_not_put_back():
     again = corners.copy()
     again[::2] += degrees(30)
     before, after = shapely.Polygon(corners), shapely.Polygon(again)
-    found = changes.faces(before, after)
+    found = edges.faces(before, after)
     assert not found.requantised
     assert sizes(found) == pytest.approx(direct(before, after), abs=1e-9)
 
@@ -366,7 +366,7 @@ def test_a_ring_stays_closed_when_its_first_vertex_has_two_places_to_go():
     before = shapely.MultiPolygon([near, shapely.box(37.3, 48.5, 37.4, 48.6)])
     ring = [(37.3, 48.6), (37.3, 48.5), (37.4, 48.5), (37.4, 48.65)]
     after = shapely.MultiPolygon([shapely.box(37.0, 48.0, 37.1, 48.2), shapely.Polygon(ring)])
-    assert sizes(changes.faces(before, after)) == pytest.approx(direct(before, after), abs=1e-6)
+    assert sizes(edges.faces(before, after)) == pytest.approx(direct(before, after), abs=1e-6)
 
 
 def test_a_map_that_snapping_would_break_is_repaired():
@@ -374,7 +374,7 @@ def test_a_map_that_snapping_would_break_is_repaired():
     corners = rounded(40)
     spike = np.insert(corners, 1, [corners[1] + [1e-7, 1e-7], corners[1] - [1e-7, 1e-7]], axis=0)
     before, after = shapely.Polygon(corners), shapely.make_valid(shapely.Polygon(spike))
-    gained, lost = sizes(changes.faces(before, after))
+    gained, lost = sizes(edges.faces(before, after))
     assert gained < 1e-3
     assert lost < 1e-3
 
@@ -382,30 +382,30 @@ def test_a_map_that_snapping_would_break_is_repaired():
 def test_a_point_finds_the_old_point_across_a_cell_edge():
     known = np.array([[0.2, 0.2], [10.0, 10.0]])
     points = np.array([[0.19, 0.21], [0.26, 0.26], [0.4, 0.4], [10.05, 9.96]])
-    assert changes._nearest(points, known).tolist() == [0, 0, -1, 1]
-    assert changes._nearest(points, np.empty((0, 2))).tolist() == [-1] * 4
+    assert edges._nearest(points, known).tolist() == [0, 0, -1, 1]
+    assert edges._nearest(points, np.empty((0, 2))).tolist() == [-1] * 4
 
 
 def test_rectangles_that_touch_are_merged_through_chains():
     rectangles = np.array([[0, 0, 1, 1], [1, 1, 2, 2], [5, 5, 6, 6], [1.5, 0, 5, 0.5]], float)
     # The first, second and fourth make 0-5 x 0-2, which no longer touches 5-6 x 5-6.
-    merged = changes.merge(rectangles)
+    merged = edges.merge(rectangles)
     assert sorted(map(tuple, merged)) == [(0, 0, 5, 2), (5, 5, 6, 6)]
-    assert len(changes.merge(np.empty((0, 4)))) == 0
+    assert len(edges.merge(np.empty((0, 4)))) == 0
 
 
 def test_a_clip_that_fails_is_done_by_intersection(monkeypatch):
     ground, box = strip(37.1, 38.0), SECTOR.polygon
-    expected = changes.clip(ground, box)
+    expected = cuts.clip(ground, box)
 
     def fail(*args, **kwargs):
         raise shapely.GEOSException("Invalid number of points in LinearRing found 3")
 
-    monkeypatch.setattr(changes.shapely, "clip_by_rect", fail)
-    assert changes.clip(ground, box).equals(expected)
+    monkeypatch.setattr(cuts.shapely, "clip_by_rect", fail)
+    assert cuts.clip(ground, box).equals(expected)
     bow_tie = shapely.Polygon([(0, 0), (1, 1), (1, 0), (0, 1)])
-    monkeypatch.setattr(changes.shapely, "clip_by_rect", lambda *args: bow_tie)
-    assert changes.clip(ground, box).equals(expected)
+    monkeypatch.setattr(cuts.shapely, "clip_by_rect", lambda *args: bow_tie)
+    assert cuts.clip(ground, box).equals(expected)
 
 
 CELL = st.tuples(st.integers(0, 7), st.integers(0, 7))
@@ -421,7 +421,7 @@ def grid(cells, dx=0.0):
 @settings(max_examples=200, deadline=None)
 def test_faces_equal_the_whole_difference(one, other, dx):
     before, after = grid(one), grid(other, dx)
-    found = changes.faces(before, after)
+    found = edges.faces(before, after)
     assert sizes(found) == pytest.approx(direct(before, after), abs=1e-6)
     rebuilt = shapely.union_all([before.difference(shapely.union_all(found.lost)), *found.gained])
     assert area_km2(rebuilt.symmetric_difference(after)) == pytest.approx(0, abs=1e-6)
@@ -482,7 +482,7 @@ def test_unchanged_layers_are_one_object():
     found = changes.grounds(days(a, b, c), "presence")
     assert found[0] is found[1]
     assert found[1] is not found[2]
-    assert next(changes.steps(found)) is changes.NO_CHANGE
+    assert next(edges.steps(found)) is edges.NO_CHANGE
 
 
 @marked
@@ -490,7 +490,7 @@ def test_every_real_map_follows_from_the_first_and_the_log():
     maps = real_maps()
     grounds = changes.grounds(maps, "presence")
     level = area_km2(np.array(grounds))
-    steps = list(changes.steps(grounds))
+    steps = list(edges.steps(grounds))
     net = np.array([np.subtract(*sizes(step)) for step in steps])
     again = np.array([step.requantised for step in steps])
     exact = np.abs(np.diff(level) - net)
@@ -511,12 +511,12 @@ def test_real_faces_equal_the_whole_difference():
     maps = real_maps()
     for i in range(1, len(maps), 20):
         before, after = maps[i - 1].tier("presence"), maps[i].tier("presence")
-        found = changes.faces(before, after)
+        found = edges.faces(before, after)
         assert not found.requantised
         assert sizes(found) == pytest.approx(direct(before, after), abs=1e-6)
     # Months apart, when most of the front has moved.
     before, after = maps[0].tier("presence"), maps[-1].tier("presence")
-    assert sizes(changes.faces(before, after)) == pytest.approx(direct(before, after), abs=0.05)
+    assert sizes(edges.faces(before, after)) == pytest.approx(direct(before, after), abs=0.05)
 
 
 # To the last digit --------------------------------------------------------------------------
@@ -527,7 +527,7 @@ def test_metres_of_a_degree_are_those_of_the_ellipsoid(lat):
     step = 1e-4
     east = GEOD.inv(37.0, lat, 37.0 + step, lat)[2] / step
     north = GEOD.inv(37.0, lat - step / 2, 37.0, lat + step / 2)[2] / step
-    assert changes.metres_per_degree(np.array([lat]))[0] == pytest.approx((east, north), rel=1e-7)
+    assert metres_per_degree(np.array([lat]))[0] == pytest.approx((east, north), rel=1e-7)
 
 
 def test_a_change_keeps_both_maps_of_its_sector():
@@ -554,8 +554,73 @@ def test_depth_and_bearing_are_exact():
 
 def test_reach_is_exact():
     old, new = strip(37.15, 38.0), strip(37.05, 38.0)
-    (step,) = changes.steps([old, new])
+    (step,) = edges.steps([old, new])
     moved = changes._changed(old, new)
     edge = changes.sides(np.asarray(step.gained), np.zeros(len(step.gained)), moved, None)
     reach = changes.reach_km(np.asarray(step.gained), edge)
     assert reach.max() == pytest.approx(parallel_km(37.05, 37.15, (SOUTH + NORTH) / 2), rel=3e-4)
+
+
+@given(
+    st.lists(st.tuples(st.integers(-400, 400), st.integers(-400, 400)), min_size=3, max_size=9),
+    st.integers(0, 150),
+)
+@settings(max_examples=200, deadline=None)
+def test_slivers_are_those_that_erosion_leaves_nothing_of(points, width):
+    """Whatever the short cuts say."""
+    hull = shapely.convex_hull(shapely.MultiPoint(points))
+    shapes = [hull.buffer(1), hull.buffer(width + 1).difference(hull.buffer(1))]
+    shapes.append(shapely.LineString(points).buffer(width / 2 + 1))
+    pieces = shapely.get_parts([shapely.transform(shape, degrees_of) for shape in shapes])
+    core = shapely.buffer(changes._own_plane(pieces), -changes.SLIVER_WIDTH_M / 2)
+    expected = (area_km2(pieces) < changes.SLIVER_AREA_KM2) | shapely.is_empty(core)
+    assert changes.slivers(pieces).tolist() == expected.tolist()
+
+
+def degrees_of(xy):
+    """Metres around a place as degrees."""
+    return xy / metres_per_degree(np.array([48.0])) + [37.0, 48.0]
+
+
+@given(st.lists(st.sampled_from([-0.02, 0.0, 0.01, 0.03]), min_size=3, max_size=12))
+@settings(max_examples=60, deadline=None)
+def test_reach_is_the_farthest_point_from_the_old_line(offsets):
+    new = [(37.1 + x, 48 + n / 50) for n, x in enumerate(offsets)]
+    east = [(38.0, new[-1][1]), (38.0, 48.0)]
+    before = shapely.Polygon([(37.1, 48.0), (37.1, new[-1][1]), *east])
+    after = shapely.Polygon([*new, *east]).buffer(0)
+    found = edges.faces(before, after)
+    pieces = np.concatenate([found.gained, found.lost])
+    edge = changes.sides(pieces, np.zeros(len(pieces)), changes._changed(before, after), None)
+    reach = changes.reach_km(pieces, edge)
+    for number, piece in enumerate(pieces):
+        own = edge.ends[(edge.owner == number) & edge.old]
+        if not len(own):
+            assert np.isnan(reach[number])
+            continue
+        scale = metres_per_degree(np.array([np.mean(piece.bounds[1::2])]))
+        corners = shapely.get_coordinates(piece) * scale
+        fine = shapely.segmentize(shapely.set_coordinates(shapely.Polygon(piece), corners), 250.0)
+        line = shapely.multilinestrings(shapely.linestrings(own * scale))
+        expected = shapely.hausdorff_distance(fine, line) / 1000
+        assert reach[number] == pytest.approx(expected, abs=1e-6)
+
+
+def test_points_and_lines_are_paired_in_portions(monkeypatch):
+    count = np.array([3, 0, 5, 2, 9, 1])
+    monkeypatch.setattr(changes, "_PAIRS", 4)
+    portions = changes._portions(count)
+    assert [i for some in portions for i in range(len(count))[some]] == list(range(len(count)))
+    assert len(portions) > 2
+    assert changes._portions(np.empty(0, dtype=int)) == []
+
+
+def test_an_edge_on_an_edge_of_the_other_map_is_of_both():
+    # One more vertex on a straight edge: the line has not moved, but both maps have edges there.
+    old = shapely.Polygon([(37, 48), (38, 48), (38, 49), (37, 49)])
+    new = shapely.Polygon([(37, 48), (37.5, 48), (38, 48), (38, 49), (37.2, 49.1), (37, 49)])
+    moved = changes._changed(old, new)
+    ends = shapely.get_coordinates(moved.lines).reshape(-1, 2, 2)
+    south = (ends[:, :, 1] == 48).all(axis=1)
+    assert south.sum() == 3
+    assert moved.both.tolist() == south.tolist()

@@ -168,9 +168,10 @@ def here(tmp_path_factory) -> Workspace:
 
 
 def kept(ws: Workspace) -> dict[str, str]:
-    """What ingest and reports left, without lock files."""
+    """What ingest and reports left, without lock files and what the disk said of raw files."""
     trees = (tree_sha256(ws.processed), tree_sha256(ws.reports))
-    return {name: sha for tree in trees for name, sha in tree.items() if ".lock" not in name}
+    aside = (".lock", ".seen.json")
+    return {n: sha for tree in trees for n, sha in tree.items() if not any(a in n for a in aside)}
 
 
 MEASURED = ("--source", "reconstruction", "--sector", "all", "--sector", "toretsk")

@@ -29,8 +29,9 @@ DAYS = [f"2024-12-{n:02d}" for n in range(8, 32)] + ["2025-01-07", "2025-01-08"]
 
 
 def tree(root: Path) -> dict[str, bytes]:
-    """Every file; locks stay for good, empty."""
-    files = [p for p in sorted(root.rglob("*")) if p.is_file() and not p.name.endswith("lock")]
+    """Every file; locks stay for good, empty, and what the disk says of raw files is its own."""
+    aside = ("lock", ".seen.json")
+    files = [p for p in sorted(root.rglob("*")) if p.is_file() and not p.name.endswith(aside)]
     return {p.relative_to(root).as_posix(): content(p) for p in files}
 
 

@@ -4,6 +4,8 @@ from datetime import date, timedelta
 
 import pytest
 import shapely
+from hypothesis import given
+from hypothesis import strategies as st
 
 from helpers import gate
 from helpers.gate import ACCEPTED, NOTED, QUARANTINED, Day, Layer, Override, Strays, clean, judge
@@ -427,3 +429,26 @@ def test_one_part_alone_is_no_speck(parts):
     boxes = [shapely.box(30 + k, 48, 30.001 + k, 48.001) for k in range(parts)]
     kept, strays = clean(shapely.MultiPolygon(boxes), CONTROL)
     assert (len(kept.geoms), strays) == (parts, Strays())
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abcde"), st.integers(0, 6)), min_size=1, max_size=30),
+    st.tuples(st.sampled_from("abcde"), st.integers(0, 6)),
+)
+def test_the_map_of_an_earlier_day_is_found(known, asked):
+    """As by looking at one day after another, the last first."""
+    layers = [gate.Layer(100 + step * 0.004, map_id) for map_id, step in (*known, asked)]
+    days = [
+        gate.Day(date(2025, 1, 1) + timedelta(days=n), {gate.CONTROL: layer})
+        for n, layer in enumerate(layers)
+    ]
+    history = gate._History()
+    for day in days[:-1]:
+        history.add(day)
+
+    def equal(one, other):
+        return one.map_id == other.map_id or abs(one.area_km2 - other.area_km2) < gate.SAME_KM2
+
+    same = [day for day in days[:-1] if equal(day.layers[gate.CONTROL], layers[-1])]
+    expected = None if not same or same[-1] is days[-2] else same[-1]
+    assert history.twin(layers[-1]) is expected

@@ -1,13 +1,14 @@
 """What happens between a raw file and a measure: versions, revisions, overrides, limits."""
 
 import json
+import os
 from datetime import date
 
 import pandas as pd
 import pytest
 import shapely
 
-from helpers import ingest, inspection, publishers, snapshots
+from helpers import ingest, inspection, publishers, snapshots, store
 from helpers.errors import SnapshotError, SourceError, WorkspaceError
 from helpers.projection import area_km2
 
@@ -249,11 +250,79 @@ def test_a_large_archive_is_never_in_memory_at_once(workspace, monkeypatch):
             isw(workspace, f"2025{month:02d}{day:02d}", WEST + day / 1000)
     sizes, update = [], ingest._update
 
-    def watched(store, files, there, new):
-        sizes.append(len(new))
-        return update(store, files, there, new)
+    def watched(store, known, there, new):
+        sizes.append(sum(file.size for file in new.values()))
+        return update(store, known, there, new)
 
     monkeypatch.setattr(ingest, "_update", watched)
+    monkeypatch.setattr(ingest, "_BATCH_BYTES", 2_000)
     ingest.run(workspace, "isw")
-    assert sum(sizes) == 84
-    assert max(sizes) <= 32
+    assert len(sizes) > 5
+    assert max(sizes) <= 2_000
+    assert len(snapshots.days(workspace, "isw")) == 84
+
+
+def test_only_a_file_that_was_touched_is_hashed_again(workspace, monkeypatch):
+    hashed, sha256 = [], ingest.sha256
+
+    def counted(path):
+        hashed.append(path.name)
+        return sha256(path)
+
+    monkeypatch.setattr(ingest, "sha256", counted)
+    paths = [isw(workspace, f"2025010{day}", WEST) for day in (1, 2, 3)]
+    ingest.run(workspace, "isw")
+    # What was written a moment ago may be written again without looking different.
+    ingest.run(workspace, "isw")
+    assert len(hashed) == 6
+    monkeypatch.setattr(ingest, "_SETTLED_NS", -(10**12))
+    ingest.run(workspace, "isw")
+    ingest.run(workspace, "isw")
+    assert len(hashed) == 9
+    # As large as before, and with its old time: the disk knows better.
+    was = paths[1].stat()
+    isw(workspace, "20250102", MIDDLE)
+    os.utime(paths[1], ns=(was.st_atime_ns, was.st_mtime_ns))
+    assert paths[1].stat().st_size == was.st_size
+    (done,) = ingest.run(workspace, "isw")
+    assert hashed[9:] == [paths[1].name]
+    assert (done.new, done.unchanged) == (1, 2)
+    assert level(workspace, "isw", "2025-01-02") == pytest.approx(box_km2(MIDDLE))
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"NAME": 1}'])
+def test_what_the_disk_said_may_be_lost(workspace, content):
+    path = isw(workspace, "20250101", WEST).relative_to(workspace.root).as_posix()
+    ingest.run(workspace, "isw")
+    seen = workspace.processed / "isw" / ".seen.json"
+    seen.write_bytes(content.replace(b"NAME", path.encode()))
+    (done,) = ingest.run(workspace, "isw")
+    assert (done.new, done.unchanged) == (0, 1)
+
+
+def test_what_a_killed_run_left_is_looked_through(workspace, monkeypatch):
+    paths = [isw(workspace, f"2025010{day}", EAST) for day in (1, 2)]
+    ingest.run(workspace, "isw")
+    maps = workspace.processed / "isw" / "maps" / "assessed_control" / "2025-01.parquet"
+    whole = maps.read_bytes()
+    isw(workspace, "20250103", MIDDLE)
+    write = store.write_atomic
+
+    def dies(path, data):
+        if path.name == "days.parquet":
+            raise KeyboardInterrupt
+        write(path, data)
+
+    monkeypatch.setattr(store, "write_atomic", dies)
+    with pytest.raises(KeyboardInterrupt):
+        ingest.run(workspace, "isw")
+    monkeypatch.undo()
+    assert maps.read_bytes() != whole
+    # The file that was being read is gone, and another month is read: the first is mended, too.
+    paths[0].with_name("20250103_RussianAssessedCoTinUkraine.geojson").unlink()
+    later = isw(workspace, "20250201", EAST)
+    ingest.run(workspace, "isw")
+    assert maps.read_bytes() == whole
+    later.unlink()
+    ingest.run(workspace, "isw")
+    assert maps.read_bytes() == whole

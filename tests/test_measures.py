@@ -21,7 +21,7 @@ from grounds import (
     real_maps,
     snapshot,
 )
-from helpers import changes, measures, reference
+from helpers import changes, cuts, measures, reference
 from helpers.errors import ParameterError, SnapshotError
 from helpers.projection import area_km2, length_km
 from helpers.schema import DAY_LABELS, MEASURE_COLUMNS
@@ -280,7 +280,7 @@ def test_a_new_export_is_marked_and_its_level_is_exact():
     maps[2] = dataclasses.replace(maps[2], day=maps[2].day.replace(day=3))
     table = daily(maps)
     assert table["note"].tolist() == ["first day", "re-quantised", "re-quantised"]
-    exact = [area_km2(changes.clip(m.tier("presence"), SECTOR.polygon)) for m in maps]
+    exact = [area_km2(cuts.clip(m.tier("presence"), SECTOR.polygon)) for m in maps]
     assert table["area_km2"].tolist() == pytest.approx(exact, abs=1e-9)
     assert table["net_km2"].tolist()[1:] == pytest.approx(np.diff(exact), abs=1e-9)
     assert (table["gained_km2"] + table["lost_km2"]).tolist()[1:] == pytest.approx(
@@ -349,7 +349,7 @@ def test_presence_is_control_with_advance(control, more):
         daily([day], [*QUARTERS], tier=tier)["area_km2"].to_numpy()
         for tier in ("presence", "control")
     )
-    alone = [area_km2(changes.clip(advance, q.polygon)) for q in QUARTERS]
+    alone = [area_km2(cuts.clip(advance, q.polygon)) for q in QUARTERS]
     assert presence.tolist() == pytest.approx((parts[0] + alone).tolist(), abs=1e-6)
 
 
@@ -372,7 +372,7 @@ def test_since_the_first_day_is_the_difference_from_it(grounds):
     table = measures.since(maps, QUARTERS, source=DEEPSTATE)
     for sector in QUARTERS:
         rows = table[table["sector"] == sector.key]
-        cut = [changes.clip(g, sector.polygon) for g in grounds]
+        cut = [cuts.clip(g, sector.polygon) for g in grounds]
         gained = [area_km2(shapely.difference(c, cut[0])) for c in cut]
         lost = [area_km2(shapely.difference(cut[0], c)) for c in cut]
         assert rows["gained_km2"].tolist() == pytest.approx(gained, abs=1e-6)
@@ -486,7 +486,7 @@ def test_real_days_since_the_first():
         for day in days:
             ends = [maps[i].tier("presence") for i in (0, day)]
             if polygon is not None:
-                ends = [changes.clip(ground, polygon) for ground in ends]
+                ends = [cuts.clip(ground, polygon) for ground in ends]
             gained, lost = shapely.difference(ends[1], ends[0]), shapely.difference(*ends)
             assert rows["gained_km2"].iloc[day] == pytest.approx(area_km2(gained), abs=0.02)
             assert rows["lost_km2"].iloc[day] == pytest.approx(area_km2(lost), abs=0.02)

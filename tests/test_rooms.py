@@ -14,6 +14,7 @@ DESCRIPTION = Path(__file__).parents[1] / "docs" / "rooms.md"
 STOREYS = (
     {"errors"},
     {
+        "cuts",
         "projection",
         "files",
         "workspace",
@@ -25,7 +26,7 @@ STOREYS = (
         "limits",
         "typesetting",
     },
-    {"schema", "sources", "style", "readers.names", "kernels"},
+    {"schema", "sources", "style", "readers.names", "kernels", "edges"},
     {
         "export",
         "gate",
@@ -56,7 +57,17 @@ STOREYS = (
 )
 
 # Memory only: no file, no picture.
-MEASURING = {"changes", "gate", "measures", "series", "settlements", "claims", "agreement"}
+MEASURING = {
+    "changes",
+    "cuts",
+    "edges",
+    "gate",
+    "measures",
+    "series",
+    "settlements",
+    "claims",
+    "agreement",
+}
 # Given what to draw; they never look for data.
 DRAWING = {"style", "sheet", "furniture", "labels", "maps", "charts", "calendars", "timelines"} | {
     "basemap",

@@ -30,7 +30,7 @@ def put(ws, stamp, east=37.1):
 
 
 def stored(ws) -> dict[str, str]:
-    return tree_sha256(ws.processed, skip={"deepstate/.lock"})
+    return tree_sha256(ws.processed, skip={"deepstate/.lock", "deepstate/.seen.json"})
 
 
 @pytest.fixture

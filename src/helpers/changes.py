@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -17,7 +17,8 @@ import shapely
 from pyproj import Geod
 from shapely.geometry.base import BaseGeometry
 
-from helpers.projection import STORAGE_CRS, area_km2, transform
+from helpers import cuts, edges
+from helpers.projection import STORAGE_CRS, area_km2, metres_per_degree, transform
 from helpers.schema import INVERTED_TIERS, TIERS, check_tier
 from helpers.tables import Table
 
@@ -37,20 +38,11 @@ SLIVER_AREA_KM2 = 0.01
 # 100 m of OpenStreetMap's border; the rest is for how coarsely either is drawn.
 BORDER_MARGIN_M = 350.0
 
-# Above this share of changed edges a map may have been exported anew, every second vertex off by
-# centimetres. Its vertices are then put back on those of the day before, where one is this near.
-_REQUANTISED_SHARE = 0.05
-_SNAP_M = 0.1
-
 # How near a line a point must be to lie on it: 0.1 mm, for the rounding of intersection points.
 _ON_LINE_DEG = 1e-9
-# Room round the windows of change, so that no changed vertex lies on a window's edge: about 10 m.
-_WINDOW_MARGIN_DEG = 1e-4
 _DEPTH_STEP_M = 250.0
-
-# WGS 84 (EPSG:7030).
-_A_M = 6_378_137.0
-_E2 = 0.0066943799901413165
+# Pairs of a point and a line that are in memory at a time.
+_PAIRS = 1_000_000
 
 _GEOD = Geod(ellps="WGS84")
 
@@ -59,7 +51,6 @@ IntArray = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Geometries = npt.NDArray[np.object_]
 _NONE: Geometries = np.empty(0, dtype=object)
-_NOWHERE = shapely.MultiPolygon()
 
 
 @dataclass(frozen=True, repr=False)
@@ -196,8 +187,8 @@ def in_sector(
     """
     tier = check_tier(tier or source.tier_for(sector.measure))
     old_map, new_map = before.tier(tier), after.tier(tier)
-    old, new = clip(old_map, sector.polygon), clip(new_map, sector.polygon)
-    added, removed = _difference(new, old), _difference(old, new)
+    old, new = cuts.clip(old_map, sector.polygon), cuts.clip(new_map, sector.polygon)
+    added, removed = cuts.difference(new, old), cuts.difference(old, new)
     gained, lost = (removed, added) if tier in INVERTED_TIERS else (added, removed)
     thin_gain, thin_loss = slivers(gained), slivers(lost)
     kept = np.concatenate([gained[~thin_gain], lost[~thin_loss]])
@@ -232,12 +223,9 @@ def in_sector(
 
 
 def _changed(before: BaseGeometry, after: BaseGeometry) -> Lines:
-    old, new = edges(before), edges(after)
-    vanished = old.lines(~_isin(old.hashes, new.hashes))
-    appeared = new.lines(~_isin(new.hashes, old.hashes))
-    step = np.zeros(len(vanished) + len(appeared))
-    tree = shapely.STRtree(np.concatenate([vanished, appeared]))
-    return Lines(tree, step, np.arange(len(step)) >= len(vanished))
+    found = edges.between(edges.of(before), edges.of(after))
+    new = np.arange(sum(map(len, found))) >= len(found[0])
+    return lines_of(np.concatenate(found), np.zeros(len(new)), new)
 
 
 def _pieces(
@@ -280,78 +268,6 @@ def _depth_km(local: Geometries, middle: Geometries, old_line: BaseGeometry) -> 
 # Cutting and measuring ----------------------------------------------------------------------
 
 
-def clip(ground: BaseGeometry, polygon: BaseGeometry) -> BaseGeometry:
-    """Cut ground to a polygon: to its bounding box first, which is what makes it quick.
-
-    Parameters
-    ----------
-    ground, polygon
-        Valid (multi)polygons in OGC:CRS84.
-
-    Returns
-    -------
-    shapely.MultiPolygon
-        The part inside, in OGC:CRS84.
-    """
-    inside = _clip_boxes(ground, [polygon.bounds])[0]
-    if not shapely.equals(polygon, shapely.box(*polygon.bounds)):
-        inside = shapely.intersection(inside, polygon)
-    return shapely.multipolygons(_polygons(inside))
-
-
-def _clip_boxes(ground: BaseGeometry, boxes: Sequence[Sequence[float]] | FloatArray) -> Geometries:
-    parts = np.array([_clip_box(ground, box) for box in boxes], dtype=object)
-    # On some rings the clip gives invalid polygons.
-    for i in map(int, np.flatnonzero(~shapely.is_valid(parts))):
-        parts[i] = shapely.intersection(ground, shapely.box(*boxes[i]))
-    return parts
-
-
-def _clip_box(ground: BaseGeometry, box: Sequence[float]) -> BaseGeometry | None:
-    # An order of magnitude quicker than an intersection, but on some rings GEOS gives up
-    # ("Invalid number of points in LinearRing"). None is not valid, and so is done over.
-    try:
-        return shapely.clip_by_rect(ground, *box)
-    except shapely.GEOSException:
-        return None
-
-
-def overlap(pieces: Geometries, ground: BaseGeometry) -> Geometries:
-    """Intersect small pieces with a large ground: each with no more of it than lies around.
-
-    Parameters
-    ----------
-    pieces
-        Polygons in OGC:CRS84, shape ``(n,)``.
-    ground
-        Valid (multi)polygon in OGC:CRS84.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape ``(n,)``; parts of no area, where the two only touch, may be in it.
-    """
-    shapely.prepare(ground)
-    inside = np.where(shapely.contains_properly(ground, pieces), pieces, _NOWHERE)
-    cut = np.flatnonzero(shapely.is_empty(inside) & shapely.intersects(ground, pieces))
-    margin = _WINDOW_MARGIN_DEG * np.array([-1, -1, 1, 1])
-    near = _clip_boxes(ground, shapely.bounds(pieces[cut]) + margin)
-    inside[cut] = shapely.intersection(pieces[cut], near)
-    return inside
-
-
-def _polygons(geometry: Any) -> Geometries:
-    """All polygons of a geometry or an array of them; lines and points are dropped."""
-    parts = shapely.get_parts(geometry)
-    polygon = shapely.get_type_id(parts) == shapely.GeometryType.POLYGON
-    polygons: Geometries = parts[polygon & ~shapely.is_empty(parts)]
-    return polygons
-
-
-def _difference(a: Any, b: Any) -> Geometries:
-    return _polygons(shapely.difference(a, b))
-
-
 def slivers(pieces: Geometries) -> Mask:
     """Tell which pieces are slivers (`SLIVER_WIDTH_M`, `SLIVER_AREA_KM2`).
 
@@ -373,8 +289,17 @@ def slivers(pieces: Geometries) -> Mask:
     """
     thin: Mask = area_km2(pieces) < SLIVER_AREA_KM2
     rest = np.flatnonzero(~thin)
-    core = shapely.buffer(_own_plane(pieces[rest]), -SLIVER_WIDTH_M / 2)
-    thin[rest[shapely.is_empty(core)]] = True
+    plane = _own_plane(pieces[rest])
+    # Most pieces tell it by their sizes. None is wider than its bounding box; and without a hole,
+    # the strip along its edge that is as wide as its largest circle's radius covers all of it.
+    bounds = shapely.bounds(plane)
+    narrow = np.min(bounds[:, 2:] - bounds[:, :2], axis=1, initial=np.inf) < SLIVER_WIDTH_M * 0.95
+    radius = shapely.area(plane) / shapely.length(plane)
+    wide = (radius > SLIVER_WIDTH_M / 2 * 1.05) & (shapely.get_num_interior_rings(plane) == 0)
+    thin[rest[narrow]] = True
+    unsure = ~narrow & ~wide
+    core = shapely.buffer(plane[unsure], -SLIVER_WIDTH_M / 2)
+    thin[rest[unsure][shapely.is_empty(core)]] = True
     return thin
 
 
@@ -395,26 +320,6 @@ def _scaled(geometries: Geometries, scale: FloatArray) -> Geometries:
     return scaled
 
 
-def metres_per_degree(lat: FloatArray) -> FloatArray:
-    """Size of a degree of longitude and of latitude.
-
-    Parameters
-    ----------
-    lat
-        Latitudes in degrees, shape ``(n,)``.
-
-    Returns
-    -------
-    numpy.ndarray
-        Metres, shape ``(n, 2)``, from the radii of curvature of WGS 84 (Snyder 1987, eq. 4-18 to
-        4-20).
-    """
-    phi = np.radians(lat)
-    w = 1 - _E2 * np.sin(phi) ** 2
-    radii = np.column_stack([_A_M * np.cos(phi) / np.sqrt(w), _A_M * (1 - _E2) / w**1.5])
-    return np.radians(radii)
-
-
 def lengths_km(lines: Geometries) -> FloatArray:
     """Geodesic length of each line (or of a polygon's rings).
 
@@ -428,8 +333,8 @@ def lengths_km(lines: Geometries) -> FloatArray:
     numpy.ndarray
         Length in km on WGS 84, shape ``(n,)``.
     """
-    _, lengths, owner = _segments(lines)
-    return sums(owner, lengths, len(lines))
+    ends, owner = _segments(lines)
+    return sums(owner, _lengths_km(ends), len(lines))
 
 
 def sums(owner: npt.NDArray[Any], values: FloatArray, n: int) -> FloatArray:
@@ -451,15 +356,19 @@ def sums(owner: npt.NDArray[Any], values: FloatArray, n: int) -> FloatArray:
     return np.bincount(owner, weights=values, minlength=n).astype(np.float64)
 
 
-def _segments(lines: Geometries) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Both ends, length in km, and line of every segment."""
+def _segments(lines: Geometries) -> tuple[FloatArray, IntArray]:
+    """Both ends, and line, of every segment."""
     parts, owner = shapely.get_parts(lines, return_index=True)
     xy, part = shapely.get_coordinates(parts, return_index=True)
     same = part[1:] == part[:-1]
-    a, b = xy[:-1][same], xy[1:][same]
-    _, _, metres = _GEOD.inv(a[:, 0], a[:, 1], b[:, 0], b[:, 1])
-    km = np.asarray(metres, dtype=np.float64) / 1000
-    return np.stack([a, b], axis=1), km, owner[part[:-1][same]]
+    return np.stack([xy[:-1][same], xy[1:][same]], axis=1), owner[part[:-1][same]]
+
+
+def _lengths_km(ends: FloatArray) -> FloatArray:
+    """Geodesic length between two ends, shape ``(n, 2, 2)``."""
+    (lon, lat), (other_lon, other_lat) = ends[:, 0].T, ends[:, 1].T
+    _, _, metres = _GEOD.inv(lon, lat, other_lon, other_lat)
+    return np.asarray(metres, dtype=np.float64) / 1000
 
 
 @lru_cache(maxsize=64)
@@ -526,21 +435,83 @@ def contact_line(lines: Any, polygon: BaseGeometry | None, band: BaseGeometry | 
 
 
 class Lines(NamedTuple):
-    """Edges that only one of two maps has, to be found by place.
+    """Edges that only one of two maps has, to be found by place or by their two ends.
 
     Attributes
     ----------
+    lines
+        The edges, lines of two points in OGC:CRS84.
     tree
-        The edges, lines in OGC:CRS84.
+        The same, by place.
+    km
+        Their geodesic length. Shape ``(n,)``.
     step
         Which pair of maps each is of. Shape ``(n,)``.
     new
         Whether it is the later map that has it. Shape ``(n,)``.
+    both
+        Whether it lies on an edge of the other map, too: a vertex more makes another edge of the
+        same line. Shape ``(n,)``.
+    keys, order
+        Hashes of edge and step, sorted, and which edge each is of. Shape ``(n,)``.
     """
 
+    lines: Geometries
     tree: shapely.STRtree
+    km: FloatArray
     step: npt.NDArray[Any]
     new: Mask
+    both: Mask
+    keys: edges.Hashes
+    order: IntArray
+
+    def find(self, ends: FloatArray, step: npt.NDArray[Any]) -> IntArray:
+        """Which of the edges is bit for bit one of a step, from end to end; -1 where none is."""
+        if not len(self.keys):
+            return np.full(len(ends), -1)
+        keys = _keys(ends, step)
+        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where(self.keys[at] == keys, self.order[at], -1)
+
+
+def lines_of(ends: FloatArray, step: npt.NDArray[Any], new: Mask) -> Lines:
+    """Lay out edges that changed.
+
+    Parameters
+    ----------
+    ends
+        Both ends of each, from `edges.Faces`. Shape ``(n, 2, 2)``.
+    step, new
+        As in `Lines`.
+
+    Returns
+    -------
+    Lines
+        The same edges.
+    """
+    lines: Geometries = shapely.linestrings(ends)
+    keys = _keys(ends, step)
+    order = np.argsort(keys)
+    tree = shapely.STRtree(lines)
+    both = _on_another(ends, tree, step, new)
+    return Lines(lines, tree, _lengths_km(ends), step, new, both, keys[order], order)
+
+
+def _on_another(ends: FloatArray, tree: shapely.STRtree, step: npt.NDArray[Any], new: Mask) -> Mask:
+    """Whether the middle of each edge lies on an edge of the other map of its step."""
+    low, high = ends.min(axis=1) - _ON_LINE_DEG, ends.max(axis=1) + _ON_LINE_DEG
+    one, other = tree.query(shapely.linestrings(np.stack([low, high], axis=1)))
+    pair = (step[one] == step[other]) & (new[one] != new[other])
+    one, other = one[pair], other[pair]
+    both = np.zeros(len(ends), dtype=bool)
+    both[one[_apart(ends[one].mean(axis=1), ends[other]) <= _ON_LINE_DEG]] = True
+    return both
+
+
+def _keys(ends: FloatArray, step: npt.NDArray[Any]) -> edges.Hashes:
+    keys: edges.Hashes = edges.hashes_of(ends)
+    keys ^= (np.asarray(step).astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    return keys
 
 
 class Sides(NamedTuple):
@@ -582,10 +553,20 @@ def sides(
     band
         From `border_band`; what lies in it is left out.
     """
-    ends, km, owner = _segments(_without(shapely.boundary(pieces), band))
-    point, line = lines.tree.query(shapely.points(ends.mean(axis=1)), "dwithin", _ON_LINE_DEG)
+    ends, owner = _segments(_without(shapely.boundary(pieces), band))
+    # Most segments are such an edge, one way or the other.
+    known = np.maximum(*(lines.find(way, step[owner]) for way in (ends, ends[:, ::-1])))
+    rest, known_at = np.flatnonzero(known < 0), np.flatnonzero(known >= 0)
+    edge = known[known_at]
+    old, new, km = np.zeros(len(ends), bool), np.zeros(len(ends), bool), np.empty(len(ends))
+    old[known_at] = ~lines.new[edge] | lines.both[edge]
+    new[known_at] = lines.new[edge] | lines.both[edge]
+    km[known_at] = lines.km[edge]
+    km[rest] = _lengths_km(ends[rest])
+    # The others are parts of one, or none at all.
+    point, line = lines.tree.query(shapely.points(ends[rest].mean(axis=1)), "dwithin", _ON_LINE_DEG)
+    point = rest[point]
     same = lines.step[line] == step[owner[point]]
-    old, new = np.zeros(len(km), dtype=bool), np.zeros(len(km), dtype=bool)
     old[point[same & ~lines.new[line]]] = True
     new[point[same & lines.new[line]]] = True
     return Sides(ends, km, owner, old, new)
@@ -612,7 +593,7 @@ def reach_km(pieces: Geometries, edge: Sides) -> FloatArray:
     pieces
         Polygons in OGC:CRS84, shape ``(n,)``.
     edge
-        Their `sides`.
+        Their `sides`, all around.
 
     Returns
     -------
@@ -625,237 +606,58 @@ def reach_km(pieces: Geometries, edge: Sides) -> FloatArray:
     Another part of the old line may be nearer, across a neck; `in_sector` looks at all of it.
     """
     reach = np.full(len(pieces), np.nan)
-    known, number = np.unique(edge.owner[edge.old], return_inverse=True)
-    if not len(known):
-        return reach
-    own = shapely.multilinestrings(shapely.linestrings(edge.ends[edge.old]), indices=number)
-    scale = metres_per_degree(_middle_lat(pieces[known]))
-    # The old line is part of the piece's edge, so that the farthest point of the two is the edge's.
-    fine = shapely.segmentize(_scaled(pieces[known], scale), _DEPTH_STEP_M)
-    reach[known] = shapely.hausdorff_distance(fine, _scaled(own, scale)) / 1000
+    reach[edge.owner[edge.old]] = 0.0
+    ends = edge.ends * metres_per_degree(_middle_lat(pieces))[edge.owner][:, None]
+    # What of the edge lies on the old line is no way from it. Where a line ends, another begins.
+    points, owner = _spots(ends[~edge.old], edge.owner[~edge.old])
+    order = np.argsort(edge.owner[edge.old], kind="stable")
+    lines, line_owner = ends[edge.old][order], edge.owner[edge.old][order]
+    known = ~np.isnan(reach[owner])
+    points, owner = points[known], owner[known]
+    first = np.searchsorted(line_owner, owner)
+    count = np.searchsorted(line_owner, owner, side="right") - first
+    for some in _portions(count):
+        near = _nearest_of(points[some], lines, first[some], count[some])
+        np.maximum.at(reach, owner[some], near / 1000)
     return reach
 
 
-# Faces of change ----------------------------------------------------------------------------
+def _spots(ends: FloatArray, owner: IntArray) -> tuple[FloatArray, IntArray]:
+    """Points of lines but for their ends, `_DEPTH_STEP_M` apart at most, and whose they are."""
+    along = ends[:, 1] - ends[:, 0]
+    steps = np.maximum(np.ceil(np.hypot(*along.T) / _DEPTH_STEP_M), 1).astype(int)
+    line = np.repeat(np.arange(len(ends)), steps)
+    number = np.arange(len(line)) - np.repeat(np.cumsum(steps) - steps, steps)
+    return ends[line, 0] + along[line] * (number / steps[line])[:, None], owner[line]
 
 
-class Faces(NamedTuple):
-    """Where two maps differ, as small polygons: everywhere else they are equal.
-
-    Attributes
-    ----------
-    gained, lost
-        Polygons of the later map that the earlier lacks, and the other way round. OGC:CRS84.
-    requantised
-        Whether the later map was exported anew, its vertices off by centimetres. They were put
-        back before comparing: the faces then lack slivers of some hundredths of a km² in all.
-    appeared, vanished
-        The edges that only the later, only the earlier map has: lines of two points.
-    """
-
-    gained: Geometries
-    lost: Geometries
-    requantised: bool
-    appeared: Geometries
-    vanished: Geometries
-
-    @property
-    def empty(self) -> bool:
-        """Whether nothing changed."""
-        return not (len(self.appeared) or len(self.vanished))
+def _portions(count: IntArray) -> list[slice]:
+    """Points, in portions whose pairs with lines fit in memory."""
+    pairs = np.cumsum(count)
+    limits = np.arange(_PAIRS, pairs[-1] if len(pairs) else 0, _PAIRS)
+    cuts_at = np.unique([0, *np.searchsorted(pairs, limits), len(count)])
+    return [slice(a, b) for a, b in pairwise(cuts_at.tolist())]
 
 
-NO_CHANGE = Faces(gained=_NONE, lost=_NONE, requantised=False, appeared=_NONE, vanished=_NONE)
+def _nearest_of(
+    points: FloatArray, lines: FloatArray, first: IntArray, count: IntArray
+) -> FloatArray:
+    """Distance of each point from the nearest of its lines: so many, from the first on."""
+    point = np.repeat(np.arange(len(points)), count)
+    starts = np.cumsum(count) - count
+    line = np.arange(len(point)) + np.repeat(first - starts, count)
+    apart = _apart(points[point], lines[line])
+    return np.minimum.reduceat(apart, starts)
 
 
-class Edges(NamedTuple):
-    """The directed edges of one map: ground to the same side of each.
-
-    Attributes
-    ----------
-    ground
-        The map, its rings in one direction.
-    xy
-        Its coordinates, shape ``(n, 2)``.
-    start
-        The vertex that each edge begins at; it ends at the next. Shape ``(m,)``.
-    hashes
-        64 bits for each edge, equal for bit-identical edges. Shape ``(m,)``.
-    """
-
-    ground: BaseGeometry
-    xy: FloatArray
-    start: IntArray
-    hashes: npt.NDArray[np.uint64]
-
-    def lines(self, which: Mask) -> Geometries:
-        """Some of the edges as lines of two points."""
-        at = self.start[which]
-        lines: Geometries = shapely.linestrings(np.stack([self.xy[at], self.xy[at + 1]], axis=1))
-        return lines
-
-    def boxes(self, which: Mask) -> FloatArray:
-        """Bounding boxes of the runs of some edges: west, south, east, north."""
-        at = self.start[which]
-        if not len(at):
-            return np.empty((0, 4))
-        first = np.flatnonzero(np.diff(at, prepend=-2) != 1)
-        a, b = self.xy[at], self.xy[at + 1]
-        low = np.minimum.reduceat(np.minimum(a, b), first)
-        high = np.maximum.reduceat(np.maximum(a, b), first)
-        return np.hstack([low - _WINDOW_MARGIN_DEG, high + _WINDOW_MARGIN_DEG])
-
-
-def edges(ground: BaseGeometry) -> Edges:
-    """Take a map apart into its edges.
-
-    Parameters
-    ----------
-    ground
-        Valid (multi)polygon in OGC:CRS84.
-
-    Returns
-    -------
-    Edges
-        In the order of its rings.
-    """
-    ground = shapely.orient_polygons(ground)
-    rings = shapely.get_rings(shapely.get_parts(ground))
-    xy, ring = shapely.get_coordinates(rings, return_index=True)
-    start = np.flatnonzero(ring[1:] == ring[:-1])
-    bits = (xy + 0.0).view(np.uint64)  # + 0.0 makes one zero of the two
-    # Odd multipliers with well mixed bits, from splitmix64 (Steele et al. 2014) and xxHash.
-    vertex = bits[:, 0] * np.uint64(0x9E3779B97F4A7C15)
-    vertex ^= vertex >> np.uint64(29)
-    vertex = (vertex + bits[:, 1]) * np.uint64(0xBF58476D1CE4E5B9)
-    vertex ^= vertex >> np.uint64(32)
-    hashes = vertex[start] * np.uint64(0x94D049BB133111EB)
-    hashes ^= hashes >> np.uint64(31)
-    hashes = (hashes + vertex[start + 1]) * np.uint64(0xC2B2AE3D27D4EB4F)
-    hashes ^= hashes >> np.uint64(30)
-    return Edges(ground, xy, start, hashes)
-
-
-def faces(before: BaseGeometry | Edges, after: BaseGeometry | Edges) -> Faces:
-    """Find where two maps differ, by the edges that only one of them has.
-
-    Parameters
-    ----------
-    before, after
-        Valid (multi)polygons in OGC:CRS84, or their `edges`.
-
-    Returns
-    -------
-    Faces
-        Equal to the two whole differences, at a fraction of their cost.
-
-    Notes
-    -----
-    Whether a point is inside a map follows from the directed edges alone, so inside one and outside
-    the other can only be told apart across an edge that one of them lacks. Rectangles are put round
-    those edges and merged until none touch: outside them the maps are equal, and no face spans two.
-    """
-    old = before if isinstance(before, Edges) else edges(before)
-    new = after if isinstance(after, Edges) else edges(after)
-    appeared, requantised = ~_isin(new.hashes, old.hashes), False
-    if appeared.sum() > _REQUANTISED_SHARE * len(appeared):
-        snapped = _put_back(new, appeared, old)
-        still = ~_isin(snapped.hashes, old.hashes)
-        requantised = bool(still.sum() < appeared.sum() / 2)
-        if requantised:
-            new, appeared = snapped, still
-    vanished = ~_isin(old.hashes, new.hashes)
-    windows = merge(np.vstack([old.boxes(vanished), new.boxes(appeared)]))
-    a, b = _clip_boxes(old.ground, windows), _clip_boxes(new.ground, windows)
-    return Faces(
-        gained=_difference(b, a),
-        lost=_difference(a, b),
-        requantised=requantised,
-        appeared=new.lines(appeared),
-        vanished=old.lines(vanished),
-    )
-
-
-def _isin(values: npt.NDArray[np.uint64], known: npt.NDArray[np.uint64]) -> Mask:
-    # numpy's own isin sorts, and is 15 times slower here.
-    return np.asarray(pd.Index(values).isin(known))
-
-
-def merge(boxes: FloatArray) -> FloatArray:
-    """Merge rectangles that touch into the one round them, until none touch.
-
-    Parameters
-    ----------
-    boxes
-        West, south, east, north, shape ``(n, 4)``.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape ``(m, 4)``, m ≤ n.
-    """
-    while len(boxes) > 1:
-        west, south, east, north = boxes.T[:, :, None]
-        touch = (west <= east.T) & (south <= north.T)
-        touch &= touch.T
-        first = touch.argmax(axis=1)  # the first rectangle that each touches: at the latest itself
-        while (first != first[first]).any():
-            first = first[first]
-        leaders, group = np.unique(first, return_inverse=True)
-        if len(leaders) == len(boxes):
-            break
-        merged = boxes[leaders]
-        np.minimum.at(merged[:, :2], group, boxes[:, :2])
-        np.maximum.at(merged[:, 2:], group, boxes[:, 2:])
-        boxes = merged
-    return boxes
-
-
-def _put_back(new: Edges, changed: Mask, old: Edges) -> Edges:
-    """Move the vertices of changed edges onto the old map's, where one is within `_SNAP_M`."""
-    at = np.concatenate([new.start[changed], new.start[changed] + 1])
-    # A ring's first and last vertex are one: both go, or none.
-    first = new.start[np.diff(new.start, prepend=-2) != 1]
-    last = new.start[np.diff(new.start, append=len(new.xy) + 1) != 1] + 1
-    closing = np.isin(first, at) | np.isin(last, at)
-    at = np.unique(np.concatenate([at, first[closing], last[closing]]))
-    scale = metres_per_degree(np.array([old.xy[:, 1].mean()]))[0] if len(old.xy) else np.ones(2)
-    mine, theirs = new.xy[at] * scale, old.xy * scale
-    target = _nearest(mine, theirs)
-    found = target >= 0
-    xy = new.xy.copy()
-    xy[at[found]] = old.xy[target[found]]
-    ground = shapely.set_coordinates(new.ground, xy)
-    if not ground.is_valid:
-        repaired = shapely.make_valid(ground, method="structure", keep_collapsed=False)
-        ground = shapely.multipolygons(_polygons(repaired))
-    return edges(ground)
-
-
-def _nearest(points: FloatArray, known: FloatArray) -> IntArray:
-    """Index of a known point within `_SNAP_M` of each point, or -1. Metres.
-
-    Two points as near as that share a cell, of twice the size, in at least one of four grids that
-    are shifted against each other by half a cell.
-    """
-    best = np.full(len(points), -1)
-    distance = np.full(len(points), _SNAP_M)
-    if not len(known):
-        return best
-    for shift in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        keys, cells = (_cells(xy, np.array(shift) / 2) for xy in (points, known))
-        order = np.argsort(cells, kind="stable")
-        place = np.minimum(np.searchsorted(cells[order], keys), len(known) - 1)
-        candidate = order[place]
-        apart = np.hypot(*(points - known[candidate]).T)
-        nearer = (cells[candidate] == keys) & (apart <= distance)
-        best[nearer], distance[nearer] = candidate[nearer], apart[nearer]
-    return best
-
-
-def _cells(xy: FloatArray, shift: FloatArray) -> IntArray:
-    cell = np.floor(xy / (2 * _SNAP_M) + shift).astype(np.int64)
-    return cell[:, 0] * np.int64(1 << 32) + cell[:, 1]
+def _apart(points: FloatArray, ends: FloatArray) -> FloatArray:
+    """Distance of each point from the straight line between two ends."""
+    along = ends[:, 1] - ends[:, 0]
+    off = points - ends[:, 0]
+    length2 = np.maximum((along**2).sum(axis=1), np.finfo(float).tiny)
+    share = np.clip((off * along).sum(axis=1) / length2, 0, 1)
+    apart: FloatArray = np.hypot(*(off - share[:, None] * along).T)
+    return apart
 
 
 # The log of changes -------------------------------------------------------------------------
@@ -878,7 +680,7 @@ def grounds(snapshots: Sequence[Snapshot], tier: str) -> list[BaseGeometry]:
     -------
     list of shapely geometries
         One a snapshot, in OGC:CRS84; where the tier's layers are those of the snapshot before, bit
-        for bit, it is the same object, which `steps` does not compare again.
+        for bit, it is the same object, which `edges.steps` does not compare again.
     """
     found: list[BaseGeometry] = []
     for i, snapshot in enumerate(snapshots):
@@ -891,29 +693,6 @@ def same_layers(before: Snapshot, after: Snapshot, layers: Iterable[str]) -> boo
     """Tell whether two snapshots have the same geometry, bit for bit, in some layers."""
     pairs = [(before.layers.get(layer), after.layers.get(layer)) for layer in layers]
     return all(a is b or bool(shapely.equals_identical(a, b)) for a, b in pairs)
-
-
-def steps(maps: Sequence[BaseGeometry]) -> Iterator[Faces]:
-    """Compare each map of a sequence with the one before.
-
-    Parameters
-    ----------
-    maps
-        Valid (multi)polygons in OGC:CRS84, in order of time, shape ``(n,)``. The same object
-        twice is not looked at again.
-
-    Yields
-    ------
-    Faces
-        n - 1 of them.
-    """
-    old = edges(maps[0]) if len(maps) else None
-    for before, after in pairwise(maps):
-        new = old if after is before else edges(after)
-        assert old is not None
-        assert new is not None
-        yield NO_CHANGE if new is old else faces(old, new)
-        old = new
 
 
 def log(snapshots: Sequence[Snapshot], tier: str) -> gpd.GeoDataFrame:
@@ -937,7 +716,7 @@ def log(snapshots: Sequence[Snapshot], tier: str) -> gpd.GeoDataFrame:
     days: list[date] = []
     columns: dict[str, list[object]] = {"kind": [], "requantised": []}
     pieces = [_NONE]
-    for snapshot, step in zip(snapshots[1:], steps(grounds(snapshots, tier)), strict=True):
+    for snapshot, step in zip(snapshots[1:], edges.steps(grounds(snapshots, tier)), strict=True):
         for kind, found in zip(kinds, (step.gained, step.lost), strict=True):
             pieces.append(found)
             days += [snapshot.day] * len(found)

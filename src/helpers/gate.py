@@ -6,10 +6,11 @@ person admits it with a reason; it is never changed or thrown away.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -145,11 +146,15 @@ def clean(ground: BaseGeometry, layer: str) -> tuple[BaseGeometry, Strays]:
     tuple
         The ground that stays (the same object where all does), and what was taken out.
     """
+    w, s, e, n = THEATRE
+    west, south, east, north = shapely.bounds(ground)
+    inside = w <= west and s <= south and east <= e and north <= n
+    if inside and (layer != CONTROL or shapely.get_num_geometries(ground) < SPECKS):
+        return ground, Strays()
     parts = shapely.get_parts(ground)
     if not len(parts):
         return ground, Strays()
     west, south, east, north = shapely.bounds(parts).T
-    w, s, e, n = THEATRE
     outside = (west > e) | (east < w) | (south > n) | (north < s)
     specks = np.zeros(len(parts), dtype=bool)
     if layer == CONTROL and len(parts) > 1:
@@ -215,7 +220,7 @@ def judge(
     alone = {entry.day: _faults(entry, today) for entry in ordered}
     usable = [entry for entry in ordered if not alone[entry.day] or _admits(overrides, entry)]
     usable_days = [entry.day for entry in usable]
-    verdicts, history = [], list[Day]()
+    verdicts, history = [], _History()
     for entry in ordered:
         reasons, notes = list(alone[entry.day]), list[str]()
         if entry.day in overrides or not reasons:
@@ -226,7 +231,7 @@ def judge(
         verdict = _decide(entry, reasons, notes, overrides.get(entry.day))
         verdicts.append(verdict)
         if verdict.status != QUARANTINED:
-            history.append(entry)
+            history.add(entry)
     return verdicts
 
 
@@ -271,7 +276,7 @@ def _faults(entry: Day, today: date) -> list[str]:
 
 
 def _remarks(entry: Day) -> list[str]:
-    found = []
+    found: list[str] = []
     for name, layer in entry.layers.items():
         strays = layer.strays
         if strays.specks:
@@ -289,15 +294,42 @@ def _remarks(entry: Day) -> list[str]:
 # A day against the others ---------------------------------------------------------------------
 
 
-def _against(
-    entry: Day, history: Sequence[Day], later: Sequence[Day]
-) -> tuple[list[str], list[str]]:
+class _History:
+    """The days before that have control, in order, to be found by it."""
+
+    def __init__(self) -> None:
+        self.last: Day | None = None
+        self._by_map: dict[str, Day] = {}
+        self._by_area: list[tuple[float, int, Day]] = []
+
+    def add(self, entry: Day) -> None:
+        """Add a day, later than all that are here."""
+        if CONTROL in entry.layers:
+            self.last = entry
+            control = entry.layers[CONTROL]
+            self._by_map[control.map_id] = entry
+            insort(self._by_area, (control.area_km2, len(self._by_area), entry))
+
+    def twin(self, control: Layer) -> Day | None:
+        """The last day with this control, where the very last day has another."""
+        if self.last is None or _equal(control, self.last.layers[CONTROL]):
+            return None
+        # Twice as far apart as equal areas may be: rounding must not lose one.
+        near = control.area_km2 - 2 * SAME_KM2, control.area_km2 + 2 * SAME_KM2
+        first, end = (bisect_right(self._by_area, area, key=itemgetter(0)) for area in near)
+        found = [d for _, _, d in self._by_area[first:end] if _equal(control, d.layers[CONTROL])]
+        if control.map_id in self._by_map:
+            found.append(self._by_map[control.map_id])
+        return max(found, key=attrgetter("day"), default=None)
+
+
+def _against(entry: Day, history: _History, later: Sequence[Day]) -> tuple[list[str], list[str]]:
     """Reasons to quarantine, and notes; `later` are the days within `WITHIN`."""
     notes = _remarks(entry)
-    before = next((d for d in reversed(history) if CONTROL in d.layers), None)
+    before = history.last
     if before is None or CONTROL not in entry.layers:
         return [], notes
-    twin = _twin(entry, before, history)
+    twin = history.twin(entry.layers[CONTROL])
     step = abs(entry.layers[CONTROL].area_km2 - before.layers[CONTROL].area_km2)
     if twin and (entry.day - twin.day).days >= STALE_DAYS and step > STALE_KM2:
         again = f"the map of {twin.day} again, {step:,.0f} km² from the map of {before.day}"
@@ -324,8 +356,11 @@ def _level(entry: Day, layers: Iterable[str]) -> float:
     return sum(entry.layers[name].area_km2 for name in layers)
 
 
-def _common(*days: Day) -> list[str]:
-    return [name for name in HELD if all(name in d.layers for d in days)]
+def _common(first: Day, *others: Day) -> list[str]:
+    found = [name for name in HELD if name in first.layers]
+    for other in others:
+        found = [name for name in found if name in other.layers]
+    return found
 
 
 def _step(entry: Day, before: Day, later: Sequence[Day]) -> tuple[str, list[str]]:
@@ -355,17 +390,10 @@ def _equal(one: Layer, other: Layer) -> bool:
     return one.map_id == other.map_id or abs(one.area_km2 - other.area_km2) < SAME_KM2
 
 
-def _twin(entry: Day, before: Day, history: Sequence[Day]) -> Day | None:
-    """An earlier day with this day's control, where the day before has another."""
-    control = entry.layers[CONTROL]
-    if _equal(control, before.layers[CONTROL]):
-        return None
-    earlier = (d for d in reversed(history) if CONTROL in d.layers and d.day < before.day)
-    return next((d for d in earlier if _equal(control, d.layers[CONTROL])), None)
-
-
 def _redrawn(entry: Day, before: Day) -> list[str]:
-    found = []
+    found: list[str] = []
+    if all(layer.gained_km2 is None for layer in entry.layers.values()):
+        return found
     for name in _common(entry, before):
         gained, lost = entry.layers[name].gained_km2, entry.layers[name].lost_km2
         if gained is None or lost is None:
@@ -377,7 +405,7 @@ def _redrawn(entry: Day, before: Day) -> list[str]:
 
 
 def _reclassified(entry: Day, before: Day) -> list[str]:
-    if ADVANCE not in _common(entry, before):
+    if not all(ADVANCE in day.layers for day in (entry, before)):
         return []
     control, advance = (
         entry.layers[name].area_km2 - before.layers[name].area_km2 for name in (CONTROL, ADVANCE)

@@ -4,34 +4,44 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from datetime import time as clock_time
 from functools import partial
 from itertools import groupby, pairwise
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import shapely
 from filelock import FileLock, Timeout
+from shapely.geometry.base import BaseGeometry
 
-from helpers import changes, gate, publishers
+from helpers import edges, gate, publishers
 from helpers.errors import FrontlineError, WorkspaceError
 from helpers.files import sha256
 from helpers.projection import area_km2
 from helpers.publishers import Publisher
 from helpers.readers import names
 from helpers.schema import LayerMap
-from helpers.store import Store
+from helpers.store import DAYS, FILES, Store, Tables
 from helpers.workspace import Workspace
 
 _LOCK_WAIT_S = 60
-# Files in memory at a time: what was read of them is stored before the next are opened.
-_BATCH = 32
+# Bytes of raw files in memory at a time: what was read of them is stored before the next are
+# opened.
+_BATCH_BYTES = 32_000_000
 _LARGE_BYTES = 200_000
+# A clock of a disk may be coarse: what was written this shortly before it was hashed may be written
+# again without looking different.
+_SETTLED_NS = 2_000_000_000
 Progress = Callable[[str, int, int], None]
 
 
@@ -99,27 +109,33 @@ def run(
     """
     if source_id is None:
         publishers.default(ws)  # raises if there is nothing
+        several = [publishers.get(ws, key) for key in publishers.present(ws)]
         return [
-            _ingest(ws, publishers.get(ws, key), progress, pool) for key in publishers.present(ws)
+            _ingest(ws, each, publishers.files(ws, each.source), progress, pool) for each in several
         ]
     publisher = publishers.get(ws, source_id)
     source = publisher.source
-    if not publishers.files(ws, source):
+    paths = publishers.files(ws, source)
+    if not paths:
         raise WorkspaceError(
             f"There are no files of {source.id} ({source.pattern}) in {ws.raw / source.id}. "
             "Put the publisher's files there and run again."
         )
-    return [_ingest(ws, publisher, progress, pool)]
+    return [_ingest(ws, publisher, paths, progress, pool)]
 
 
 def _ingest(
-    ws: Workspace, publisher: Publisher, progress: Progress, pool: Executor | None
+    ws: Workspace,
+    publisher: Publisher,
+    paths: Sequence[Path],
+    progress: Progress,
+    pool: Executor | None,
 ) -> Ingested:
     store = Store(ws.processed / publisher.source.id)
     try:
         store.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(store.folder / ".lock", timeout=_LOCK_WAIT_S):
-            return _ingest_locked(ws, publisher, store, progress, pool)
+            return _ingest_locked(ws, publisher, paths, store, progress, pool)
     except Timeout:
         raise WorkspaceError(
             f"Another run has been reading {publisher.source.id} for more than {_LOCK_WAIT_S} s "
@@ -135,6 +151,7 @@ def _ingest(
 def _ingest_locked(
     ws: Workspace,
     publisher: Publisher,
+    found: Sequence[Path],
     store: Store,
     progress: Progress,
     pool: Executor | None,
@@ -142,40 +159,97 @@ def _ingest_locked(
     for orphan in store.folder.rglob(".*.tmp"):  # of a run that was killed; this one has the lock
         orphan.unlink()
     source = publisher.source
-    paths = {p.relative_to(ws.root).as_posix(): p for p in publishers.files(ws, source)}
-    files = store.files()
+    root = f"{ws.root.as_posix()}/"
+    paths = {p.as_posix().removeprefix(root): p for p in found}
+    known = store.tables()
+    stats = {name: os.stat(path) for name, path in paths.items()}  # noqa: PTH116  # twice as quick
+    sizes = {name: stat.st_size for name, stat in stats.items()}
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         # Threads share out large files; with small ones they only wait for each other.
-        sizes = [path.stat().st_size for path in paths.values()]
-        shared = threads.map if sum(sizes) > _LARGE_BYTES * len(sizes) else map
+        shared = threads.map if sum(sizes.values()) > _LARGE_BYTES * len(sizes) else map
         reading = pool.map if pool else shared
-        hashes = dict(zip(paths, shared(_digest, paths.values()), strict=True))
-        same = files[files["sha256"] == files["path"].map(hashes)]
-        fresh = sorted(set(paths) - set(same["path"]))
-        removed = set(files["path"]) - set(paths)
+        hashes = _hashes(store, paths, stats, shared)
+        stored = dict(zip(*(known.files[c].to_pylist() for c in ("path", "sha256")), strict=True))
+        fresh = sorted(name for name in paths if hashes[name] != stored.get(name))
+        removed = set(stored) - set(paths)
         if removed:
-            files = _update(store, files, set(paths), {})
-        for done in range(0, len(fresh), _BATCH):
+            known = _update(store, known, set(paths), {})
+        done = 0
+        for batch in _batches(fresh, sizes):
             progress(source.id, done, len(fresh))
-            batch = fresh[done : done + _BATCH]
             read = reading(partial(_read, publisher), batch, [paths[name] for name in batch])
             new = {
-                name: _File(hashes[name], paths[name].stat().st_size, *result)
+                name: _File(hashes[name], sizes[name], *result)
                 for name, result in zip(batch, read, strict=True)
             }
-            files = _update(store, files, set(paths), new)
+            known = _update(store, known, set(paths), new)
+            done += len(batch)
     if fresh:
         progress(source.id, len(fresh), len(fresh))
-    verdicts = _judge(ws, publisher, store, files)
-    failed = files[files["error"] != ""]
+    verdicts = _judge(ws, publisher, store, known)
+    failed = known.files.filter(pc.not_equal(known.files["error"], ""))
     return Ingested(
         source.id,
         new=len(fresh),
-        unchanged=len(same),
+        unchanged=len(paths) - len(fresh),
         removed=len(removed),
-        quarantined=int((verdicts["status"] == gate.QUARANTINED).sum()),
-        failed=list(zip(failed["path"], failed["error"], strict=True)),
+        quarantined=sum(v.status == gate.QUARANTINED for v in verdicts),
+        failed=list(zip(*(failed[c].to_pylist() for c in ("path", "error")), strict=True)),
     )
+
+
+def _batches(names: Sequence[str], sizes: Mapping[str, int]) -> Iterator[list[str]]:
+    """Files in order, as many at a time as may be in memory together."""
+    batch: list[str] = []
+    total = 0
+    for name in names:
+        if batch and total + sizes[name] > _BATCH_BYTES:
+            yield batch
+            batch, total = [], 0
+        batch.append(name)
+        total += sizes[name]
+    if batch:
+        yield batch
+
+
+def _hashes(
+    store: Store,
+    paths: Mapping[str, Path],
+    stats: Mapping[str, os.stat_result],
+    shared: Callable[..., Iterator[str]],
+) -> dict[str, str]:
+    """Hash of each file; one of which the disk says that nothing touched it is not read again.
+
+    Notes
+    -----
+    Size, both times and the place on the disk are those that they were when it was hashed. Whoever
+    writes to a file moves its time of change (st_ctime), which no program can set back; and a file
+    that had been written only just before is hashed again (`_SETTLED_NS`).
+    """
+    seen = store.seen()
+    marks = {name: _mark(stat) for name, stat in stats.items()}
+    hashes = {}
+    for name, mark in marks.items():
+        known, _, sha = seen.get(name, "").rpartition(" ")
+        if known == mark:
+            hashes[name] = sha
+    rest = [name for name in paths if name not in hashes]
+    now = time.time_ns()
+    hashes.update(zip(rest, shared(_digest, [paths[name] for name in rest]), strict=True))
+    settled = {
+        name: f"{marks[name]} {hashes[name]}"
+        for name, stat in stats.items()
+        if max(stat.st_mtime_ns, stat.st_ctime_ns) < now - _SETTLED_NS
+        and len(names.pages(paths[name])) == 1
+    }
+    if settled != seen:
+        store.see(settled)
+    return hashes
+
+
+def _mark(stat: os.stat_result) -> str:
+    told = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    return " ".join(map(str, told))
 
 
 def _digest(path: Path) -> str:
@@ -211,91 +285,117 @@ def _read(publisher: Publisher, name: str, path: Path) -> tuple[Any, ...]:
 # Into the store -----------------------------------------------------------------------------
 
 
-def _update(
-    store: Store, files: pd.DataFrame, present: set[str], fresh: Mapping[str, _File]
-) -> pd.DataFrame:
-    """Store what was read now beside what stays from before; the files there are now."""
-    days = store.days()
+def _update(store: Store, known: Tables, present: set[str], fresh: Mapping[str, _File]) -> Tables:
+    """Store what was read now beside what stays from before; what is stored now."""
     rows: list[dict[str, Any]] = []
     blobs: dict[str, bytes] = {}
+    describe = _Descriptions(blobs)
     for name, file in fresh.items():
-        rows += [_day_row(m, strays, name, file, blobs) for m, strays in file.maps]
+        rows += [_day_row(m, strays, name, file, describe(m.geometry)) for m, strays in file.maps]
     read = [
-        {"path": n, "size": f.size, "sha256": f.sha256, "error": f.error, "day": f.day}
+        {"path": n, "size": f.size, "sha256": f.sha256, "error": f.error, "day": _midnight(f.day)}
         for n, f in fresh.items()
     ]
-    stay = files[files["path"].isin(present - set(fresh))]
-    files = _joined(stay, read)
-    kept = days[days["path"].isin(set(stay["path"]))]
-    overwritten = days[days["path"].isin(set(fresh) & set(days["path"]))].copy()
-    if len(overwritten):
-        new_ids = {(row["path"], row["layer"], row["map_id"]) for row in rows}
-        old = list(
-            zip(overwritten["path"], overwritten["layer"], overwritten["map_id"], strict=True)
-        )
-        overwritten = overwritten[[key not in new_ids for key in old]]
-        first = overwritten["superseded"].isna()
-        overwritten.loc[first, "superseded"] = pd.Timestamp(today()).as_unit("s")
-    table = _joined(pd.concat([kept, overwritten], ignore_index=True), rows)
-    table, files = _settle(table, files)
-    store.replace(table, files, blobs)
-    return files.sort_values("path", ignore_index=True)
+    stay = present - set(fresh)
+    files = _of(known.files, stay)
+    days = [_of(known.days, stay & set(files["path"].to_pylist()))]
+    overwritten = _overwritten(_of(known.days, set(fresh)), rows)
+    days += [pa.Table.from_pylist(some, DAYS) for some in (overwritten, rows)]
+    files = pa.concat_tables([files, pa.Table.from_pylist(read, FILES)])
+    return store.replace(known, _settle(Tables(pa.concat_tables(days), files)), blobs)
 
 
-def _joined(table: pd.DataFrame, rows: list[dict[str, Any]]) -> pd.DataFrame:
-    if not rows:
-        return table.reset_index(drop=True)
-    new = pd.DataFrame(rows, columns=table.columns).astype(
-        {name: kind for name, kind in table.dtypes.items() if kind.kind == "M"}
-    )
-    return pd.concat([table, new], ignore_index=True) if len(table) else new
+def _of(table: pa.Table, paths: set[str]) -> pa.Table:
+    """The rows of some files."""
+    mask = [path in paths for path in table["path"].to_pylist()]
+    return table if all(mask) else table.filter(pa.array(mask, pa.bool_()))
 
 
-def _settle(table: pd.DataFrame, files: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _overwritten(old: pa.Table, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of files that were overwritten by hand, where the new file tells another map."""
+
+    def key(row: Mapping[str, Any]) -> tuple[str, ...]:
+        return row["path"], row["layer"], row["map_id"]
+
+    again = set(map(key, rows))
+    now = _midnight(today())
+    return [
+        row | {"superseded": row["superseded"] or now}
+        for row in old.to_pylist()
+        if key(row) not in again
+    ]
+
+
+def _settle(tables: Tables) -> Tables:
     """Name the files that tell a day and layer differently, where no date says which is later."""
-    table = table.sort_values("path", kind="stable", ignore_index=True)
-    live = table[table["superseded"].isna() & table["retrieved"].isna()]
-    first = live.groupby(["day", "layer"])[["map_id", "path"]].transform("first")
-    clash = live[(live["map_id"] != first["map_id"]).to_numpy()]
-    errors = {}
-    for path, day, layer, index in zip(
-        clash["path"], clash["day"], clash["layer"], clash.index, strict=True
-    ):
-        errors[path] = (
-            f"{path}: {first['path'][index]} already holds the layer {layer!r} of {day.date()}, "
-            "and differs. Remove one."
-        )
-    files = files.copy()
-    said = files["path"].map(errors)
-    files["error"] = said.where(said.notna(), files["error"]).astype(str)
-    return table[~table.index.isin(clash.index)], files
+    days, files = tables
+    live = pc.and_(days["superseded"].is_null(), days["retrieved"].is_null())
+    if not pc.any(live).as_py():
+        return tables
+    days = days.sort_by("path")
+    first: dict[tuple[Any, ...], tuple[str, str]] = {}
+    errors, clash = {}, []
+    columns = ("superseded", "retrieved", "day", "layer", "map_id", "path")
+    rows = zip(*(days[name].to_pylist() for name in columns), strict=True)
+    for superseded, retrieved, day, layer, map_id, path in rows:
+        known_id, known_path = map_id, path
+        if superseded is None and retrieved is None:
+            known_id, known_path = first.setdefault((day, layer), (map_id, path))
+        clash.append(map_id != known_id)
+        if clash[-1]:
+            errors[path] = (
+                f"{path}: {known_path} already holds the layer {layer!r} of {day.date()}, and "
+                "differs. Remove one."
+            )
+    if not errors:
+        return tables
+    told = zip(*(files[name].to_pylist() for name in ("path", "error")), strict=True)
+    said = pa.array([errors.get(path, error) for path, error in told], pa.string())
+    files = files.set_column(FILES.get_field_index("error"), FILES.field("error"), said)
+    return Tables(days.filter(pc.invert(pa.array(clash, pa.bool_()))), files)
+
+
+class _Descriptions:
+    """What the store keeps of a map, found once for each; its WKB goes into `blobs`."""
+
+    def __init__(self, blobs: dict[str, bytes]) -> None:
+        self._blobs = blobs
+        self._known: dict[int, dict[str, Any]] = {}
+
+    def __call__(self, ground: BaseGeometry) -> dict[str, Any]:
+        """Describe a map that lives as long as this object."""
+        if id(ground) not in self._known:
+            wkb = shapely.to_wkb(ground, byte_order=1)
+            map_id = hashlib.sha256(wkb).hexdigest()
+            self._blobs[map_id] = wkb
+            self._known[id(ground)] = {
+                "map_id": map_id,
+                "area_km2": area_km2(ground),
+                "vertices": int(shapely.get_num_coordinates(ground)),
+            }
+        return self._known[id(ground)]
 
 
 def _day_row(
-    layer_map: LayerMap, strays: gate.Strays, name: str, file: _File, blobs: dict[str, bytes]
+    layer_map: LayerMap, strays: gate.Strays, name: str, file: _File, described: dict[str, Any]
 ) -> dict[str, Any]:
-    ground = layer_map.geometry
-    wkb = shapely.to_wkb(ground, byte_order=1)
-    map_id = hashlib.sha256(wkb).hexdigest()
-    blobs[map_id] = wkb
     return {
-        "day": layer_map.day,
-        "published": layer_map.published,
-        "retrieved": layer_map.retrieved,
+        "day": _midnight(layer_map.day),
+        "published": _midnight(layer_map.published),
+        "retrieved": _midnight(layer_map.retrieved),
         "layer": layer_map.layer,
-        "map_id": map_id,
-        "area_km2": area_km2(ground),
-        "vertices": int(shapely.get_num_coordinates(ground)),
+        **described,
         **layer_map.repairs._asdict(),
-        "outside_km2": strays.outside_km2,
-        "outside_bounds": strays.outside_bounds,
-        "specks": strays.specks,
-        "specks_km2": strays.specks_km2,
+        **{key: getattr(strays, key) for key in _STRAYS},
         "note": layer_map.note,
         "path": name,
         "sha256": file.sha256,
         "superseded": None,
     }
+
+
+def _midnight(day: date | None) -> datetime | None:
+    return None if day is None else datetime.combine(day, clock_time())
 
 
 def today() -> date:
@@ -338,21 +438,47 @@ def versions(table: pd.DataFrame, as_of: date | None = None) -> pd.DataFrame:
         current = standing[standing["superseded"].isna()]
         keys = pd.MultiIndex.from_frame(current[["path", "day", "layer"]])
         known = pd.concat([current[~keys.isin(replaced)], earlier])
-    else:
+    elif known["superseded"].notna().any():
         known = known[known["superseded"].isna()]
-    order = known.assign(
-        forwards=~known["note"].str.contains("backwards"),
-        fetched=known["retrieved"].fillna(pd.Timestamp(0)),
-    ).sort_values(["day", "layer", "forwards", "fetched", "path"], kind="stable")
-    chosen = order.drop_duplicates(["day", "layer"], keep="last")
-    return chosen[list(table.columns)].reset_index(drop=True)
+    days, fetched = (known[name].to_numpy() for name in ("day", "retrieved"))
+    layers, notes, paths = (known[name].tolist() for name in ("layer", "note", "path"))
+    chosen = _speaking(days, layers, notes, fetched, paths)
+    if chosen == list(range(len(table))):
+        return table
+    return known.iloc[chosen].reset_index(drop=True)
 
 
-def _judge(ws: Workspace, publisher: Publisher, store: Store, files: pd.DataFrame) -> pd.DataFrame:
-    verdicts = judge(ws, publisher.source.id, versions(store.days()), files)
-    if not verdicts.equals(store.verdicts()):
-        store.write_verdicts(verdicts)
-    return verdicts
+def _speaking(
+    days: np.ndarray,
+    layers: Sequence[str],
+    notes: Sequence[str],
+    fetched: np.ndarray,
+    paths: Sequence[str],
+) -> list[int]:
+    """Which row speaks for each day and layer, in their order.
+
+    Lists, and not a frame's own sorting: this is asked at every turn, of small tables.
+    """
+    when = np.where(np.isnat(fetched), 0, fetched.astype(np.int64)).tolist()
+    forwards = ["backwards" not in note for note in notes]
+    keys = list(zip(days.astype(np.int64).tolist(), layers, forwards, when, paths, strict=True))
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    return list({keys[i][:2]: i for i in order}.values())
+
+
+def _judge(ws: Workspace, publisher: Publisher, store: Store, known: Tables) -> list[gate.Verdict]:
+    days, files = known
+    if days["superseded"].null_count < len(days):
+        days = days.filter(days["superseded"].is_null())
+    layers, notes, paths = (days[name].to_pylist() for name in ("layer", "note", "path"))
+    dates = [days[name].to_numpy() for name in ("day", "retrieved")]
+    chosen = _speaking(dates[0], layers, notes, dates[1], paths)
+    if chosen != list(range(len(days))):
+        days = days.take(chosen)
+    bad = files.filter(pc.not_equal(files["error"], ""))
+    found = _verdicts(ws, publisher.source.id, days, bad, {})
+    store.write_verdicts(_verdict_table(found))
+    return found
 
 
 def judge(
@@ -380,18 +506,30 @@ def judge(
     pandas.DataFrame
         As `Store.verdicts`.
     """
-    found = gate.judge(
-        _gate_days(table, files, steps or {}),
+    bad = pa.Table.from_pandas(files[files["error"] != ""], FILES, preserve_index=False)
+    days = pa.Table.from_pandas(table, DAYS, preserve_index=False)
+    return _verdict_table(_verdicts(ws, source_id, days, bad, steps or {})).to_pandas()
+
+
+def _verdicts(
+    ws: Workspace, source_id: str, days: pa.Table, unread: pa.Table, steps: Steps
+) -> list[gate.Verdict]:
+    return gate.judge(
+        _gate_days(days, unread, steps),
         today=today(),
         overrides=publishers.overrides(ws, source_id),
     )
-    verdicts = {
-        "day": pd.DatetimeIndex([v.day for v in found]).astype("datetime64[s]"),
-        "status": pd.array([v.status for v in found], dtype="str"),
-        "reasons": pd.array(["\n".join(v.reasons) for v in found], dtype="str"),
-        "notes": pd.array(["\n".join(v.notes) for v in found], dtype="str"),
-    }
-    return pd.DataFrame(verdicts)
+
+
+def _verdict_table(verdicts: Sequence[gate.Verdict]) -> pa.Table:
+    return pa.table(
+        {
+            "day": pa.array([_midnight(v.day) for v in verdicts], pa.timestamp("s")),
+            "status": pa.array([v.status for v in verdicts], pa.string()),
+            "reasons": pa.array(["\n".join(v.reasons) for v in verdicts], pa.string()),
+            "notes": pa.array(["\n".join(v.notes) for v in verdicts], pa.string()),
+        }
+    )
 
 
 # Layer and two map ids that follow each other: gained and lost, km².
@@ -400,24 +538,33 @@ Steps = Mapping[tuple[str, str, str], tuple[float, float]]
 _STRAYS = ("outside_km2", "outside_bounds", "specks", "specks_km2")
 
 
-def _gate_days(table: pd.DataFrame, files: pd.DataFrame, steps: Steps) -> Iterator[gate.Day]:
+def _gate_days(table: pa.Table, unread: pa.Table, steps: Steps) -> Iterator[gate.Day]:
     last: dict[str, str] = {}
     seen = set()
-    rows = table.sort_values("day", kind="stable").to_dict("records")
-    for day, several in groupby(rows, key=itemgetter("day")):
-        layers, retrieved = {}, None
-        for row in several:
-            name, map_id = row["layer"], row["map_id"]
+    lists = [_dates(table, "day"), _dates(table, "retrieved")]
+    names_of = ("layer", "map_id", "area_km2", "note", *_STRAYS)
+    lists += [table[name].to_pylist() for name in names_of]
+    rows = sorted(zip(*lists, strict=True), key=itemgetter(0))
+    for day, several in groupby(rows, key=itemgetter(0)):
+        layers, fetched = {}, None
+        for _, retrieved, name, map_id, area, note, *strays in several:
             gained, lost = steps.get((name, last.get(name, ""), map_id), (None, None))
-            strays = gate.Strays(*(row[key] for key in _STRAYS))
-            layers[name] = gate.Layer(row["area_km2"], map_id, gained, lost, strays, row["note"])
+            layers[name] = gate.Layer(area, map_id, gained, lost, gate.Strays(*strays), note)
             last[name] = map_id
-            retrieved = None if pd.isna(row["retrieved"]) else row["retrieved"].date()
+            fetched = retrieved
         seen.add(day)
-        yield gate.Day(day.date(), layers, retrieved)
-    torn = files[(files["error"] != "") & files["day"].notna() & ~files["day"].isin(seen)]
-    for day, rows in torn.groupby("day"):
-        yield gate.Day(day.date(), {}, None, tuple(f"unreadable: {e}" for e in rows["error"]))
+        yield gate.Day(day, layers, fetched)
+    faults: dict[date, list[str]] = {}
+    for day, error in zip(_dates(unread, "day"), unread["error"].to_pylist(), strict=True):
+        if day is not None and day not in seen:
+            faults.setdefault(day, []).append(f"unreadable: {error}")
+    for day, told in sorted(faults.items()):
+        yield gate.Day(day, {}, None, tuple(told))
+
+
+def _dates(table: pa.Table, name: str) -> list[date | None]:
+    found: list[date | None] = table[name].to_numpy().astype("datetime64[D]").tolist()
+    return found
 
 
 def steps_of(store: Store, table: pd.DataFrame) -> Steps:
@@ -442,13 +589,13 @@ def steps_of(store: Store, table: pd.DataFrame) -> Steps:
         ids = pairwise(held["map_id"])
         for (before, after), (old, new) in zip(ids, pairwise(_edges(store, held)), strict=True):
             if (layer, before, after) not in found:
-                step = changes.faces(old, new)
+                step = edges.faces(old, new)
                 gained, lost = (float(area_km2(side).sum()) for side in (step.gained, step.lost))
                 found[layer, before, after] = gained, lost
     return found
 
 
-def _edges(store: Store, held: pd.DataFrame) -> Iterator[changes.Edges]:
+def _edges(store: Store, held: pd.DataFrame) -> Iterator[edges.Edges]:
     """Edges of maps, in their order; a month at a time is in memory."""
     for _, month in held.groupby(held["day"].dt.strftime("%Y-%m")):
-        yield from map(changes.edges, store.load(month))
+        yield from map(edges.of, store.load(month))

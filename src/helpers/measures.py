@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -14,7 +14,7 @@ import pandas as pd
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from helpers import changes, gate
+from helpers import changes, cuts, edges, gate
 from helpers.errors import ParameterError
 from helpers.projection import area_km2, local_crs
 from helpers.schema import INVERTED_TIERS, LAYERS, MEASURE_COLUMNS, check_tier
@@ -54,6 +54,7 @@ class _Parts(NamedTuple):
     thin: Array
     moved: Array
     depth: Array  # km beyond the piece's own old line; NaN where it has none
+    number: Array  # which of all pieces it is; -1 where it was cut
 
     def take(self, which: Array) -> _Parts:
         return _Parts(*(column[which] for column in self))
@@ -76,12 +77,10 @@ class _Changes:
     """Everything that changed over a sequence of maps of one tier."""
 
     maps: Sequence[BaseGeometry]
-    steps: Sequence[changes.Faces]
+    steps: Sequence[edges.Faces]
     parts: _Parts
     tree: shapely.STRtree
-    edges: Array
-    lines: changes.Lines  # the same edges, by place
-    edge_km: Array  # negative where the edge vanished
+    lines: changes.Lines
     inverted: bool  # the tier's ground shrinks where Russian forces advance
 
 
@@ -161,17 +160,18 @@ def _daily(
         _measure(followed, _place(sector, followed.maps, border), error_km)
         for _, _, sector in asked
     ]
-    table = _table(snapshots, source, asked, blocks)
-    elapsed = pd.Series(table["day"][: len(snapshots)]).diff().dt.days.astype("Int64")
-    table["elapsed_days"] = elapsed.take(np.tile(np.arange(len(snapshots)), len(asked))).array
-    table["rate_km2_day"] = table["net_km2"] / table["elapsed_days"].astype("Float64").to_numpy(
-        np.float64, na_value=np.nan
-    )
+    columns = _columns(snapshots, source, asked, blocks)
     said = _day_notes(snapshots) * len(asked)
-    moved = [flag for _, _, sector in asked for flag in _reclassified(snapshots, sector)]
-    table["label"] = pd.array(_labels(said, moved, table), dtype="str")
-    table["note"] = _notes(said, table)
-    return table
+    suspects = _suspects(snapshots)
+    moved = [flag for _, _, sector in asked for flag in _reclassified(snapshots, sector, suspects)]
+    columns["label"] = pd.array(_labels(said, moved, columns), dtype="str")
+    columns["note"] = pd.array(_notes(said, columns), dtype="str")
+    elapsed = np.diff([s.day.toordinal() for s in snapshots], prepend=0).astype(np.int64)
+    unknown = np.arange(len(snapshots)) == 0
+    elapsed, unknown = np.tile(elapsed, len(asked)), np.tile(unknown, len(asked))
+    columns["elapsed_days"] = pd.arrays.IntegerArray(elapsed, unknown)
+    columns["rate_km2_day"] = columns["net_km2"] / np.where(unknown, np.nan, elapsed)
+    return pd.DataFrame({name: columns[name] for name in MEASURE_COLUMNS}, copy=False)
 
 
 def since(
@@ -212,7 +212,7 @@ def since(
         telling = _telling(snapshots, name)
         followed = _follow_tier(telling, here)
         blocks = [_measure_since(followed, _place(sector, (), None)) for _, _, sector in here]
-        tables.append(_table(telling, source, here, blocks))
+        tables.append(pd.DataFrame(_columns(telling, source, here, blocks)))
     return _in_order(tables, asked)[list(SINCE_COLUMNS)]
 
 
@@ -272,19 +272,20 @@ def places(
     return asked
 
 
-def _table(
+def _columns(
     snapshots: Sequence[Snapshot], source: Source, asked: Places, blocks: list[dict[str, Array]]
-) -> pd.DataFrame:
+) -> dict[str, Any]:
     n = len(snapshots)
     place, step = np.repeat(np.arange(len(asked)), n), np.tile(np.arange(n), len(asked))
     days = pd.DatetimeIndex([s.day for s in snapshots]).astype("datetime64[s]")
     columns = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
-    return pd.DataFrame(columns).assign(
-        source=source.id,
-        sector=pd.array([key for key, _, _ in asked], dtype="str").take(place),
-        day=days.take(step),
-        tier=pd.array([name for _, name, _ in asked], dtype="str").take(place),
-    )
+    keys = {
+        "source": [source.id] * len(asked),
+        "sector": [key for key, _, _ in asked],
+        "tier": [name for _, name, _ in asked],
+    }
+    texts = {name: pd.array(told, dtype="str").take(place) for name, told in keys.items()}
+    return {**columns, **texts, "day": days.take(step)}
 
 
 def _check(snapshots: Sequence[Snapshot], source: Source) -> None:
@@ -328,25 +329,21 @@ def _follow_tier(snapshots: Sequence[Snapshot], asked: Places) -> _Changes:
 @lru_cache(maxsize=2)
 def _follow(maps: _Maps, *, inverted: bool) -> _Changes:
     """Compare the maps of a tier, each with the one before, and lay out what changed."""
-    steps = [changes.NO_CHANGE, *changes.steps(maps)]  # none leads to the first map
+    steps = [edges.NO_CHANGE, *edges.steps(maps)]  # none leads to the first map
     pieces = np.concatenate([side for s in steps for side in (s.gained, s.lost)])
     sizes = np.array([[len(s.gained), len(s.lost)] for s in steps])
     step = np.repeat(np.arange(len(steps)), sizes.sum(axis=1))
     sign = np.repeat(np.tile([1, -1], len(steps)), sizes.ravel())
-    edges = np.concatenate([side for s in steps for side in (s.appeared, s.vanished)])
+    ends = np.concatenate([side for s in steps for side in (s.appeared, s.vanished)])
     counts = np.array([[len(s.appeared), len(s.vanished)] for s in steps])
     new = np.repeat(np.tile([True, False], len(steps)), counts.ravel())
-    lines = changes.Lines(
-        shapely.STRtree(edges), np.repeat(np.arange(len(steps)), counts.sum(axis=1)), new
-    )
+    lines = changes.lines_of(ends, np.repeat(np.arange(len(steps)), counts.sum(axis=1)), new)
     return _Changes(
         maps=maps,
         steps=steps,
-        parts=_sized(pieces, step, sign, lines),
+        parts=_sized(pieces, step, sign, lines)._replace(number=np.arange(len(pieces))),
         tree=shapely.STRtree(pieces),
-        edges=edges,
         lines=lines,
-        edge_km=changes.lengths_km(edges) * np.where(new, 1, -1),
         inverted=inverted,
     )
 
@@ -358,7 +355,8 @@ def _sized(pieces: Array, step: Array, sign: Array, lines: changes.Lines) -> _Pa
     moved, depth = np.zeros(len(pieces)), np.full(len(pieces), np.nan)
     moved[at] = changes.moved_km(edge, len(at))
     depth[at] = changes.reach_km(pieces[at], edge)
-    return _Parts(pieces, step, sign, area_km2(pieces), thin, moved, depth)
+    cut = np.full(len(pieces), -1)
+    return _Parts(pieces, step, sign, area_km2(pieces), thin, moved, depth, cut)
 
 
 # One sector ---------------------------------------------------------------------------------
@@ -403,7 +401,10 @@ def _measure(followed: _Changes, place: _Place, error_km: float) -> dict[str, Ar
 def _measure_since(followed: _Changes, place: _Place) -> dict[str, Array]:
     n = len(followed.maps)
     parts = _cut(followed, place)
-    held = area_km2(changes.overlap(parts.pieces, followed.maps[0])) if n else parts.area
+    held = _held(followed)[parts.number] if n else parts.area
+    cut = parts.number < 0
+    if cut.any():
+        held[cut] = area_km2(cuts.overlap(parts.pieces[cut], followed.maps[0]))
     outside = changes.sums(parts.step, parts.sign * (parts.area - held), n)
     inside = changes.sums(parts.step, parts.sign * held, n)
     # The noise of a new export, which the faces lack, must not make them less than nothing.
@@ -411,6 +412,14 @@ def _measure_since(followed: _Changes, place: _Place) -> dict[str, Array]:
     if followed.inverted:
         gained, lost = lost, gained
     return {"gained_km2": gained, "lost_km2": lost, "net_km2": gained - lost}
+
+
+@lru_cache(maxsize=2)
+def _held(followed: _Changes) -> FloatArray:
+    """How much of each piece is ground of the first map."""
+    held: FloatArray = area_km2(cuts.overlap(followed.parts.pieces, followed.maps[0]))
+    held.flags.writeable = False
+    return held
 
 
 def _deepest(parts: _Parts, which: Array, n: int) -> FloatArray:
@@ -466,17 +475,18 @@ def _contact_km(followed: _Changes, place: _Place) -> FloatArray:
     if not n:
         return np.empty(0)
     first = changes.contact_line(followed.maps[0].boundary, place.polygon, place.band)
-    near, within = np.arange(len(followed.edges)), np.ones(len(followed.edges), dtype=bool)
+    edge = followed.lines
+    near, within = np.arange(len(edge.lines)), np.ones(len(edge.lines), dtype=bool)
     if place.polygon is not None:
-        near = np.sort(followed.lines.tree.query(place.polygon, predicate="intersects"))
-        within = shapely.contains_properly(place.polygon, followed.edges[near])
+        near = np.sort(edge.tree.query(place.polygon, predicate="intersects"))
+        within = shapely.contains_properly(place.polygon, edge.lines[near])
     if place.band is not None:
-        within &= ~shapely.intersects(place.band, followed.edges[near])
-    lengths = followed.edge_km[near]
+        within &= ~shapely.intersects(place.band, edge.lines[near])
+    lengths = edge.km[near]
     if not within.all():
-        cut = changes.contact_line(followed.edges[near[~within]], place.polygon, place.band)
-        lengths[~within] = np.sign(lengths[~within]) * changes.lengths_km(cut)
-    change = changes.sums(followed.lines.step[near], lengths, n)
+        cut = changes.contact_line(edge.lines[near[~within]], place.polygon, place.band)
+        lengths[~within] = changes.lengths_km(cut)
+    change = changes.sums(edge.step[near], lengths * np.where(edge.new[near], 1, -1), n)
     first_km = changes.lengths_km(np.array([first]))[0]
     lengths_now: FloatArray = np.maximum(first_km + np.cumsum(change), 0)
     return lengths_now
@@ -494,14 +504,13 @@ def _levels(
     if not followed.maps:
         return np.empty(0)
 
-    def area(i: int) -> float:
-        ground = followed.maps[i]
-        inside = ground if place.polygon is None else changes.clip(ground, place.polygon)
-        return float(area_km2(inside))
-
-    first: float = area(0)
-    for i in (i for i, step in enumerate(followed.steps) if step.requantised):
-        missing = area(i) - first - float(np.sum(added[: i + 1] - removed[: i + 1]))
+    again = [0, *(i for i, step in enumerate(followed.steps) if step.requantised)]
+    grounds = [followed.maps[i] for i in again]
+    if place.polygon is not None:
+        grounds = [cuts.clip(ground, place.polygon) for ground in grounds]
+    first, *exact = area_km2(np.array(grounds, dtype=object)).tolist()
+    for i, area in zip(again[1:], exact, strict=True):
+        missing = area - first - float(np.sum(added[: i + 1] - removed[: i + 1]))
         (added if missing > 0 else removed)[i] += abs(missing)
         sliver[i] += abs(missing)
     levels: FloatArray = np.maximum(first + np.cumsum(added - removed), 0)  # not -1e-12
@@ -525,25 +534,32 @@ def _day_notes(snapshots: Sequence[Snapshot]) -> list[list[str]]:
     return notes
 
 
-def _reclassified(snapshots: Sequence[Snapshot], sector: Sector | None) -> list[bool]:
+def _suspects(snapshots: Sequence[Snapshot]) -> list[int]:
+    """The days on which ground moved between control and advance, in the whole map."""
+    return [
+        number
+        for number, (before, after) in enumerate(pairwise(snapshots), 1)
+        if all(gate.ADVANCE in s.layers for s in (before, after))
+        and not changes.same_layers(before, after, (gate.CONTROL, gate.ADVANCE))
+        and gate.is_reclassified(*_tier_steps(before, after, None))
+    ]
+
+
+def _reclassified(
+    snapshots: Sequence[Snapshot], sector: Sector | None, suspects: Sequence[int]
+) -> list[bool]:
     """Whether ground moved between control and advance, in the whole map and in the sector."""
-    flags = [False] * min(len(snapshots), 1)
-    for before, after in pairwise(snapshots):
-        flags.append(
-            all(gate.ADVANCE in s.layers for s in (before, after))
-            and not changes.same_layers(before, after, (gate.CONTROL, gate.ADVANCE))
-            and gate.is_reclassified(*_tier_steps(before, after, None))
-            and gate.is_reclassified(
-                *_tier_steps(before, after, sector), least_km2=RECLASSIFIED_KM2
-            )
-        )
+    flags = [False] * len(snapshots)
+    for number in suspects:
+        steps = _tier_steps(snapshots[number - 1], snapshots[number], sector)
+        flags[number] = gate.is_reclassified(*steps, least_km2=RECLASSIFIED_KM2)
     return flags
 
 
 def _tier_steps(before: Snapshot, after: Snapshot, sector: Sector | None) -> tuple[float, float]:
     def area(snapshot: Snapshot, layer: str) -> float:
         ground = snapshot.layers[layer]
-        return float(area_km2(ground if sector is None else changes.clip(ground, sector.polygon)))
+        return float(area_km2(ground if sector is None else cuts.clip(ground, sector.polygon)))
 
     control, advance = (
         area(after, layer) - area(before, layer) for layer in (gate.CONTROL, gate.ADVANCE)
@@ -552,7 +568,7 @@ def _tier_steps(before: Snapshot, after: Snapshot, sector: Sector | None) -> tup
 
 
 def _labels(
-    said: Sequence[Sequence[str]], reclassified: Sequence[bool], table: pd.DataFrame
+    said: Sequence[Sequence[str]], reclassified: Sequence[bool], table: Mapping[str, Array]
 ) -> list[str]:
     rows = zip(said, reclassified, table["redrawn"], table["drawn"], strict=True)
     return [_label(*row) for row in rows]
@@ -569,9 +585,11 @@ def _label(notes: Sequence[str], reclassified: bool, redrawn: bool, drawn: float
     return "advanced" if drawn > 0 else "withdrawn"
 
 
-def _notes(said: Sequence[Sequence[str]], table: pd.DataFrame) -> list[str]:
-    rows = zip(said, table["redrawn"], table["requantised"], strict=True)
-    return [
-        "; ".join([*note, *["redrawn"] * bool(redrawn), *["re-quantised"] * bool(requantised)])
-        for note, redrawn, requantised in rows
-    ]
+def _notes(said: Sequence[Sequence[str]], table: Mapping[str, Array]) -> list[str]:
+    found = []
+    for note, redrawn, requantised in zip(
+        said, table["redrawn"].tolist(), table["requantised"].tolist(), strict=True
+    ):
+        told = [*note, "redrawn"] if redrawn else note
+        found.append("; ".join([*told, "re-quantised"] if requantised else told))
+    return found

@@ -21,17 +21,24 @@ STORAGE_CRS = "OGC:CRS84"
 _A_M = 6_378_137.0
 _F = 1 / 298.257223563
 _E2 = _F * (2 - _F)
-_E = np.sqrt(_E2)
 _GEOD = Geod(ellps="WGS84")
 
 FloatArray = npt.NDArray[np.float64]
 
 
-def _authalic_q(lat_rad: FloatArray) -> FloatArray:
-    """Snyder (1987), Map Projections: A Working Manual, equation 3-12."""
-    s = np.sin(lat_rad)
-    es = _E * s
-    q: FloatArray = (1 - _E2) * (s / (1 - es * es) + np.arctanh(es) / _E)
+# Snyder (1987), Map Projections: A Working Manual, equation 3-12, as a power series in e² sin²φ:
+# all that a double holds of it, and quicker than the logarithm.
+_Q_TERMS = [(1 - _E2) * (1 + 1 / (2 * k + 1)) * _E2**k for k in range(8)]
+
+
+def _authalic_q(lat_deg: FloatArray) -> FloatArray:
+    s = np.sin(np.radians(lat_deg))
+    t = s * s
+    q: FloatArray = np.full_like(t, _Q_TERMS[-1])
+    for term in reversed(_Q_TERMS[:-1]):
+        q *= t
+        q += term
+    q *= s
     return q
 
 
@@ -57,22 +64,22 @@ def area_km2(geometry: Any) -> Any:
     """
     items = np.atleast_1d(np.asarray(geometry, dtype=object))
     parts, owner = shapely.get_parts(items, return_index=True)
-    parts, inner = shapely.get_parts(parts, return_index=True)
-    owner = owner[inner]
-    polygonal = shapely.get_type_id(parts) == shapely.GeometryType.POLYGON
-    parts, owner = parts[polygonal], owner[polygonal]
+    kinds = shapely.get_type_id(parts)
+    if (kinds != shapely.GeometryType.POLYGON).any():
+        parts, inner = shapely.get_parts(parts, return_index=True)
+        polygonal = shapely.get_type_id(parts) == shapely.GeometryType.POLYGON
+        parts, owner = parts[polygonal], owner[inner][polygonal]
     rings, ring_owner = shapely.get_rings(parts, return_index=True)
     xy, ring = shapely.get_coordinates(rings, return_index=True)
-    rad = np.radians(xy)
     same = ring[1:] == ring[:-1]
-    start, end = rad[:-1][same], rad[1:][same]
-    q = (
-        _authalic_q(start[:, 1])
-        + 4 * _authalic_q((start[:, 1] + end[:, 1]) / 2)
-        + _authalic_q(end[:, 1])
-    ) / 6
-    under = q * (end[:, 0] - start[:, 0])
-    ring_area = np.abs(np.bincount(ring[:-1][same], weights=under, minlength=len(rings)))
+    lon, lat = np.ascontiguousarray(xy.T)
+    q = _authalic_q(lat)
+    under = 4 * _authalic_q((lat[1:] + lat[:-1]) / 2)
+    under += q[1:]
+    under += q[:-1]
+    # From one ring to the next there is no edge.
+    under *= np.radians(lon[1:] - lon[:-1]) * same / 6
+    ring_area = np.abs(np.bincount(ring[:-1], weights=under, minlength=len(rings)))
     # The first ring of each polygon is its shell; the others are holes.
     is_hole = np.r_[False, ring_owner[1:] == ring_owner[:-1]] if len(rings) else np.empty(0, bool)
     signed = np.where(is_hole, -ring_area, ring_area) * (_A_M**2 / 2) / 1e6
@@ -103,6 +110,26 @@ def length_km(geometry: Any) -> float:
     a, b = xy[:-1][same], xy[1:][same]
     _, _, metres = _GEOD.inv(a[:, 0], a[:, 1], b[:, 0], b[:, 1])
     return float(np.sum(metres)) / 1000
+
+
+def metres_per_degree(lat: FloatArray) -> FloatArray:
+    """Size of a degree of longitude and of latitude.
+
+    Parameters
+    ----------
+    lat
+        Latitudes in degrees, shape ``(n,)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        Metres, shape ``(n, 2)``, from the radii of curvature of WGS 84 (Snyder 1987, eq. 4-18 to
+        4-20).
+    """
+    phi = np.radians(lat)
+    w = 1 - _E2 * np.sin(phi) ** 2
+    radii = np.column_stack([_A_M * np.cos(phi) / np.sqrt(w), _A_M * (1 - _E2) / w**1.5])
+    return np.radians(radii)
 
 
 def local_crs(lon: float, lat: float) -> str:

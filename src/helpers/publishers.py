@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
 
@@ -29,7 +30,7 @@ READERS: Mapping[str, Read] = MappingProxyType(
     }
 )
 MAPPING, OVERRIDES = "source.toml", "overrides.csv"
-_SUFFIXES = {".geojson", ".json", ".zip", ".gpkg", ".parquet", ".shp", ".fgb"}
+_SUFFIXES = (".geojson", ".json", ".zip", ".gpkg", ".parquet", ".shp", ".fgb")
 _OVERRIDE_COLUMNS = ["day", "verdict", "reason"]
 
 
@@ -125,14 +126,17 @@ def default(ws: Workspace) -> str:
 
 def files(ws: Workspace, source: Source) -> list[Path]:
     """Raw files of a source, sorted by path; of a service's pages the first of each answer."""
-    folder = ws.raw / source.id
-    return sorted(
-        path
-        for path in folder.glob(source.pattern)
-        if path.suffix in _SUFFIXES
-        and not path.name.startswith(".")
-        and not path.name.endswith(".meta.json")
-        and path.name not in source.ignored
+    found = (ws.raw / source.id).glob(source.pattern)
+    return sorted((path for path in found if _is_map(path, source)), key=attrgetter("parts"))
+
+
+def _is_map(path: Path, source: Source) -> bool:
+    name = path.name
+    return (
+        name.endswith(_SUFFIXES)
+        and not name.startswith(".")
+        and not name.endswith(".meta.json")
+        and name not in source.ignored
         and not names.is_later_page(path)
     )
 

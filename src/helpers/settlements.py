@@ -12,8 +12,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from helpers import changes
-from helpers.changes import metres_per_degree
-from helpers.projection import area_km2
+from helpers.projection import area_km2, metres_per_degree
 from helpers.schema import Snapshot
 
 # A settlement is taken as the disc that its people fill at this density: in round numbers that of

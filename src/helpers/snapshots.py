@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import calendar
 import hashlib
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from functools import lru_cache
 from itertools import groupby, pairwise
 from operator import itemgetter
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from helpers import changes, gate, ingest, publishers
+from helpers import edges, gate, ingest, publishers
 from helpers.errors import ParameterError, SnapshotError
 from helpers.projection import area_km2
 from helpers.schema import InputFile, Snapshot, parse_day, tiers_of
@@ -65,8 +64,9 @@ def _read_days(
 
 def _days_table(ws: Workspace, source_id: str) -> pd.DataFrame:
     table, verdicts = _all_days(ws, source_id)
-    bad = verdicts.loc[verdicts["status"] == gate.QUARANTINED, "day"]
-    table = table[~table["day"].isin(bad)]
+    bad = [status == gate.QUARANTINED for status in verdicts["status"].tolist()]
+    if any(bad):
+        table = table[~table["day"].isin(verdicts.loc[bad, "day"])]
     if table.empty:
         raise SnapshotError(
             f"No day of {source_id} can be used"
@@ -159,7 +159,7 @@ def revisions(ws: Workspace, source_id: str) -> pd.DataFrame:
         versions = group.drop_duplicates("map_id")
         several = list(versions.itertuples(index=False))
         for old, new in pairwise(several):
-            step = changes.faces(old.geometry, new.geometry)
+            step = edges.faces(old.geometry, new.geometry)
             rows.append(
                 {
                     "day": day,
@@ -196,8 +196,7 @@ def _origin(row: tuple[object, ...]) -> str:
 
 def days(ws: Workspace, source_id: str) -> list[date]:
     """Assessed days that have a map, sorted."""
-    known: list[date] = np.unique(_days_table(ws, source_id)["day"].dt.date).tolist()
-    return known
+    return sorted(set(_dates(_days_table(ws, source_id))))
 
 
 def maps_of(ws: Workspace, source_id: str) -> dict[date, dict[str, str]]:
@@ -331,20 +330,25 @@ def window(
         If there is no map in the window.
     """
     table = _days_table(ws, source_id)
-    all_days = sorted(set(table["day"]))
-    first, last = pd.Timestamp(start), pd.Timestamp(end)
-    chosen = [d for d in all_days if first <= d <= last]
+    all_days = _dates(table)
+    known = sorted(set(all_days))
+    chosen = [d for d in known if start <= d <= end]
     if not chosen:
         raise SnapshotError(
             f"There is no {source_id} snapshot between {start} and {end}. The workspace has "
-            f"{len(all_days)} days from {all_days[0].date()} to {all_days[-1].date()}."
+            f"{len(known)} days from {known[0]} to {known[-1]}."
         )
     # One more before the window tells whether its first map is a copy.
-    earlier = [d for d in all_days if d < chosen[0]][-1:]
-    rows = table[table["day"].isin([*earlier, *chosen])].reset_index(drop=True)
-    rows["geometry"] = Store(ws.processed / source_id).load(rows)
+    earlier = [d for d in known if d < chosen[0]][-1:]
+    wanted = {*earlier, *chosen}
+    rows = table[[d in wanted for d in all_days]]
+    columns = {name: rows[name].tolist() for name in _ROW}
+    columns["day"], columns["geometry"] = _dates(rows), Store(ws.processed / source_id).load(rows)
     source = publishers.source(ws, source_id)
-    order = rows.sort_values("day", kind="stable").to_dict("records")
+    # Lists, and not a frame's own records, which cost more than the maps.
+    several = zip(*columns.values(), strict=True)
+    records = [dict(zip(columns, row, strict=True)) for row in several]
+    order = sorted(records, key=itemgetter("day"))
     groups = [list(group) for _, group in groupby(order, key=itemgetter("day"))]
     made = [
         _snapshot(source, group, previous)
@@ -353,7 +357,14 @@ def window(
     return made if lead_in or not earlier else made[1:]
 
 
-_Rows = list[dict[Hashable, Any]]
+_Rows = list[dict[str, Any]]
+_ROW = ("day", "published", "retrieved", "layer", "map_id", "path", "sha256")
+
+
+def _dates(table: pd.DataFrame) -> list[date]:
+    """Assessed day of each row."""
+    found: list[date] = table["day"].to_numpy().astype("datetime64[D]").tolist()
+    return found
 
 
 def _snapshot(source: Source, rows: _Rows, previous: _Rows) -> Snapshot:
@@ -361,13 +372,13 @@ def _snapshot(source: Source, rows: _Rows, previous: _Rows) -> Snapshot:
     files = sorted({(row["path"], row["sha256"]) for row in rows})
     return Snapshot(
         source=source.id,
-        day=rows[0]["day"].date(),
+        day=rows[0]["day"],
         layers={row["layer"]: row["geometry"] for row in rows},
         tiers=tiers_of(source.layers, list(ids)),
         published=_first_day([row["published"] for row in rows]),
         retrieved=_first_day([row["retrieved"] for row in rows]),
         inputs=tuple(InputFile(*file) for file in files),
-        copy_of=previous[0]["day"].date() if ids == before else None,
+        copy_of=previous[0]["day"] if ids == before else None,
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from helpers import changes, findings, publishers, reference, settlements, snapshots, sources
+from helpers import changes, cuts, findings, publishers, reference, settlements, snapshots, sources
 from helpers.reference import Sector
 from helpers.schema import INVERTED_TIERS, Snapshot
 from helpers.workspace import Workspace
@@ -76,7 +76,7 @@ def script(sector: Sector, days: Sequence[Snapshot], name: str) -> bytes:
     ground, changed, words = [], [], []
     for day in days:
         change = changes.in_sector(sector, days[0], day, source=source, border=border)
-        ground.append(store.polygons(changes.clip(day.tier(sector.measure), sector.polygon)))
+        ground.append(store.polygons(cuts.clip(day.tier(sector.measure), sector.polygon)))
         changed.append(
             [
                 [piece.kind, round(float(piece.area_km2), 2), store.polygons(piece.geometry)]

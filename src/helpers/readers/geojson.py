@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from helpers.schema import THEATRE, Repairs
 _SAMPLE, _ORDINARY = 64, 10
 # With fewer vertices, no map can cross itself too often.
 _FEW = 500
+# Maps that are remembered while others are read.
+_KEPT = 8
 _LFS = b"version https://git-lfs"
 _NEXT = "Fetch the file again; the other days are not affected."
 
@@ -183,15 +186,28 @@ def _load_quickly(data: bytes, member: str) -> Features | None:
                 _check_keys(list(about.keys()))
             properties.append({} if about is None else about.as_dict())
         xy = np.concatenate(rings)
-        if not np.isfinite(xy).all():
-            return None
         lengths = np.cumsum([0, *map(len, rings)])
-        shapes = shapely.from_ragged_array(
-            shapely.GeometryType.MULTIPOLYGON, xy, (lengths, np.array(parts), np.array(wholes))
-        )
-        return Features(shapes, properties, nulls)
+        shapes = _shapes(xy.tobytes(), lengths.tobytes(), tuple(parts), tuple(wholes))
+        return None if shapes is None else Features(shapes.copy(), properties, nulls)
     except _ODD:
         return None
+
+
+# A day without news has the map of the day before, or of some days before: its polygons are then
+# the same objects, and are not looked at again.
+@lru_cache(maxsize=_KEPT)
+def _shapes(
+    xy: bytes, lengths: bytes, parts: tuple[int, ...], wholes: tuple[int, ...]
+) -> npt.NDArray[np.object_] | None:
+    """Multipolygons of coordinates; None where one is no number."""
+    points = np.frombuffer(xy).reshape(-1, 2)
+    if not np.isfinite(points).all():
+        return None
+    offsets = np.frombuffer(lengths, dtype=np.int64), np.array(parts), np.array(wholes)
+    shapes: npt.NDArray[np.object_] = shapely.from_ragged_array(
+        shapely.GeometryType.MULTIPOLYGON, points, offsets
+    )
+    return shapes
 
 
 class _DoubledKeyError(ValueError):
@@ -315,7 +331,7 @@ def _check_size(geometry: npt.NDArray[np.object_], path: Path) -> None:
     """Refuse what would take minutes and gigabytes to repair and to join."""
     vertices = int(shapely.get_num_coordinates(geometry).sum())
     _check_limit("FRONTLINE_MAX_VERTICES", vertices, "vertices", path)
-    whole = len(geometry) == 1 and shapely.is_valid(geometry[0])
+    whole = len(geometry) == 1 and _valid(_Same(geometry)).all()
     if vertices > _FEW and not whole:
         _check_limit(
             "FRONTLINE_MAX_CROSSINGS", _crossings(geometry), "crossing lines, by estimate", path
@@ -339,16 +355,20 @@ def _crossings(geometry: npt.NDArray[np.object_]) -> int:
     low = np.minimum(xy[1:], xy[:-1])[joined]
     high = np.maximum(xy[1:], xy[:-1])[joined]
     some = np.random.default_rng(0).integers(0, len(low), _SAMPLE)
-    meets = ((low <= high[some, None]) & (high >= low[some, None])).all(axis=2)
+    meets = np.ones((_SAMPLE, len(low)), dtype=bool)
+    for west, east in zip(low.T, high.T, strict=True):
+        meets &= (west <= east[some, None]) & (east >= west[some, None])
     each = meets.sum() / _SAMPLE - _ORDINARY
     return int(max(0.0, each) * len(low) / 2)
 
 
 def _check_place(geometry: npt.NDArray[np.object_], path: Path) -> None:
-    drawn = geometry[~shapely.is_empty(geometry)]
-    if not len(drawn):
+    bounds = shapely.bounds(geometry)
+    bounds = bounds[~np.isnan(bounds[:, 0])]  # without empty ones
+    if not len(bounds):
         return
-    west, south, east, north = shapely.total_bounds(drawn)
+    west, south = bounds[:, :2].min(axis=0).tolist()
+    east, north = bounds[:, 2:].max(axis=0).tolist()
     on_earth = west >= -180 and south >= -90 and east <= 180 and north <= 90
     if on_earth and _meets_region(west, south, east, north):
         return
@@ -405,7 +425,32 @@ def repair(geometry: npt.NDArray[np.object_], *, nulls: int = 0) -> tuple[BaseGe
     tuple
         The union, and the repairs.
     """
-    bad = ~shapely.is_valid(geometry)
+    whole, found = _repair(_Same(geometry))
+    return whole, found._replace(nulls=nulls)
+
+
+class _Same:
+    """Geometries that are the same if they are the same objects: quicker than to compare them."""
+
+    def __init__(self, geometry: npt.NDArray[np.object_]) -> None:
+        self.geometry = geometry
+
+    def __hash__(self) -> int:
+        return hash(tuple(map(id, self.geometry)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and [*map(id, self.geometry)] == [*map(id, other.geometry)]
+
+
+@lru_cache(maxsize=_KEPT)
+def _valid(same: _Same) -> npt.NDArray[np.bool_]:
+    return np.asarray(shapely.is_valid(same.geometry))
+
+
+@lru_cache(maxsize=_KEPT)
+def _repair(same: _Same) -> tuple[BaseGeometry, Repairs]:
+    geometry = same.geometry
+    bad = ~_valid(same)
     invalid_km2 = 0.0
     if bad.any():
         geometry = geometry.copy()
@@ -419,7 +464,7 @@ def repair(geometry: npt.NDArray[np.object_], *, nulls: int = 0) -> tuple[BaseGe
     whole = parts[0] if len(parts) == 1 else shapely.multipolygons(parts)
     doubled = 0.0 if apart else float(np.sum(area_km2(geometry))) - area_km2(whole)
     # Less than a square metre is rounding.
-    return whole, Repairs(nulls, int(bad.sum()), invalid_km2, doubled if doubled > 1e-6 else 0.0)
+    return whole, Repairs(0, int(bad.sum()), invalid_km2, doubled if doubled > 1e-6 else 0.0)
 
 
 def _apart(geometry: npt.NDArray[np.object_]) -> bool:

@@ -99,7 +99,7 @@ def pages(path: Path) -> list[Path]:
     list of Path
         The file itself, or all its pages in order.
     """
-    match = _PAGE.search(path.stem)
+    match = _page(path)
     if not match:
         return [path]
     siblings = path.parent.glob(f"{_stem(path)}.page-*{path.suffix}")
@@ -108,8 +108,13 @@ def pages(path: Path) -> list[Path]:
 
 def is_later_page(path: Path) -> bool:
     """Tell whether a file is read together with an earlier page of the same answer."""
-    match = _PAGE.search(path.stem)
+    match = _page(path)
     return match is not None and int(match[1]) > 1
+
+
+def _page(path: Path) -> re.Match[str] | None:
+    # To look for the word first is quicker, and most files have none.
+    return _PAGE.search(path.stem) if ".page-" in path.name else None
 
 
 def to_day(value: Any) -> date | None:
