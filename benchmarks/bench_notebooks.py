@@ -3,9 +3,11 @@
     python benchmarks/bench_notebooks.py [--dates 12] [--plain-dates 1]
 
 The plain way is what anybody would type: for each notebook of a date `papermill` with its
-parameters, then `jupyter nbconvert --to html`. Ours is `frontline report` (cold: a new process that
-has to import everything) and `frontline backfill`. All run the same notebooks on the embedded
-sample, already read. Ours writes the manifest, the pages' own style and the hashes, too.
+parameters, then `jupyter nbconvert --to html`. Ours is `frontline report` and `frontline backfill`,
+each a new process that has to import everything. All run the same notebooks on the project's own
+data/raw, and each in a workspace of its own where the maps are read and nothing is measured yet
+("cold"); "warm" is the same date a second time, made anew with the measures kept. Ours writes the
+manifest, the pages' own style and the hashes, too.
 
 Printed are ratios of wall time, CPU time and peak memory (all processes of a run together), a date.
 """
@@ -28,11 +30,10 @@ from typing import NamedTuple
 
 import psutil
 
-from helpers import plans, snapshots
+from helpers import plans, publishers, snapshots
 from helpers.workspace import PROJECT, Workspace
 
 BIN = Path(sys.executable).parent
-SOURCE = "reconstruction"
 LAST = date(2025, 1, 18)  # the sample has the twelve days before it, too
 
 
@@ -85,11 +86,11 @@ def watch(pid: int, done: threading.Event, highest: list[int]) -> None:
 
 
 def workspace(root: Path) -> Workspace:
-    """The embedded sample, read."""
-    (root / "data" / "raw").mkdir(parents=True)
-    shutil.copytree(PROJECT / "data" / "raw" / SOURCE, root / "data" / "raw" / SOURCE)
+    """The project's own data, read."""
+    shutil.copytree(PROJECT / "data" / "raw", root / "data" / "raw")
     ws = Workspace.at(root)
-    snapshots.ensure(ws, SOURCE)
+    for source_id in publishers.present(ws):
+        snapshots.ensure(ws, source_id)
     return ws
 
 
@@ -110,31 +111,38 @@ def main() -> None:
     parser.add_argument("--dates", type=int, default=12, help="of the backfill")
     parser.add_argument("--plain-dates", type=int, default=1, help="made the plain way")
     asked = parser.parse_args()
+    days = [LAST - timedelta(days=n) for n in range(asked.dates)]
     with tempfile.TemporaryDirectory() as scratch:
-        ws = workspace(Path(scratch) / "workspace")
-        environment = os.environ | {"FRONTLINE_ROOT": str(ws.root)}
-        frontline = [str(BIN / "frontline"), "--root", str(ws.root)]
+        read = workspace(Path(scratch) / "read")
+
+        def ours(words: Sequence[str], *, root: Path | None = None) -> Cost:
+            root = root or fresh()
+            command = [str(BIN / "frontline"), "--root", str(root), *words]
+            return measured([command], dict(os.environ))
+
+        def fresh() -> Path:
+            return Path(shutil.copytree(read.root, Path(tempfile.mkdtemp(dir=scratch)) / "ws"))
 
         def per_date(cost: Cost, count: int) -> Cost:
             return Cost(cost.wall / count, cost.cpu / count, cost.memory)
 
+        theirs = Workspace.at(fresh())
         drafts = Path(scratch) / "drafts"
         drafts.mkdir()
-        chosen = [LAST - timedelta(days=n) for n in range(asked.plain_dates)]
-        commands = [command for day in chosen for command in plain(ws, day, drafts)]
-        usual = per_date(
-            measured(commands, environment | {"FRONTLINE_OUTPUT": str(drafts)}), len(chosen)
-        )
+        chosen = days[: asked.plain_dates]
+        commands = [command for day in chosen for command in plain(theirs, day, drafts)]
+        paths = {"FRONTLINE_ROOT": str(theirs.root), "FRONTLINE_OUTPUT": str(drafts)}
+        usual = per_date(measured(commands, os.environ | paths), len(chosen))
         count = len(commands) // len(chosen) // 2
         print(f"{count} notebooks a date, {os.cpu_count()} cores, {len(chosen)} made the plain way")
-        one = measured([[*frontline, "report", str(LAST)]], environment)
-        print(f"one date, cold:  the plain way takes {usual.over(one)}")
-        again = measured([[*frontline, "report", str(LAST)]], environment)
-        print(f"one date, there already: {usual.over(again)}")
-        first = str(LAST - timedelta(days=asked.dates - 1))
-        words = [*frontline, "backfill", first, str(LAST), "--force"]
-        fill = per_date(measured([words], environment), asked.dates)
-        print(f"one of {asked.dates} dates in a backfill: {usual.over(fill)}")
+        print("The plain way takes")
+        root = fresh()
+        report = ["report", str(LAST)]
+        print(f"one date, cold: {usual.over(ours(report, root=root))}")
+        print(f"one date, there already: {usual.over(ours(report, root=root))}")
+        print(f"one date, warm: {usual.over(ours([*report, '--force'], root=root))}")
+        fill = per_date(ours(["backfill", str(days[-1]), str(LAST)]), len(days))
+        print(f"one of {len(days)} dates in a backfill: {usual.over(fill)}")
 
 
 if __name__ == "__main__":

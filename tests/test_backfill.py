@@ -45,7 +45,7 @@ def maker(monkeypatch):
 
     maker = Maker()
     monkeypatch.setattr(reports, "make", maker.make)
-    monkeypatch.setattr(forkserver, "started", lambda _environment: nullcontext())
+    monkeypatch.setattr(forkserver, "started", lambda _environment, **_options: nullcontext())
     return maker
 
 
