@@ -133,6 +133,7 @@ def test_an_error_is_never_rounded_away(value, step):
 def test_a_little_ground_is_less_than_a_step_and_none_is_none():
     assert plain(findings.size_km2(0.03, 0.1)) == "less than 0.1 km²"
     assert plain(findings.size_km2(0.0, 0.1)) == "0.0 km²"
+    assert plain(findings.size_km2(2e-9, 0.1)) == "0.0 km²"
     assert plain(findings.size_km2(0.3, 1.0)) == "less than 1 km²"
 
 

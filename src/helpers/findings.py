@@ -251,7 +251,8 @@ def km2(value: float, step: float = 1.0, *, signed: bool = False) -> str:
 
 def size_km2(value: float, step: float = 1.0) -> str:
     """Write how much ground there is; some that rounds to nought is "less than 0.1 km²"."""
-    if value > 0 and round(value / step) == 0:
+    # Less than a square metre is rounding of coordinates.
+    if round(value, 6) > 0 and round(value / step) == 0:
         return _fill("number", "less", {"size": km2(step, step)})
     return km2(value, step)
 
