@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -287,11 +287,10 @@ def _read(publisher: Publisher, name: str, path: Path) -> tuple[Any, ...]:
 
 def _update(store: Store, known: Tables, present: set[str], fresh: Mapping[str, _File]) -> Tables:
     """Store what was read now beside what stays from before; what is stored now."""
-    rows: list[dict[str, Any]] = []
     blobs: dict[str, bytes] = {}
-    describe = _Descriptions(blobs)
-    for name, file in fresh.items():
-        rows += [_day_row(m, strays, name, file, describe(m.geometry)) for m, strays in file.maps]
+    told = [(name, file, *each) for name, file in fresh.items() for each in file.maps]
+    known_as = _described((m.geometry for *_, m, _ in told), blobs)
+    rows = [_day_row(m, strays, n, file, known_as[id(m.geometry)]) for n, file, m, strays in told]
     read = [
         {"path": n, "size": f.size, "sha256": f.sha256, "error": f.error, "day": _midnight(f.day)}
         for n, f in fresh.items()
@@ -355,25 +354,20 @@ def _settle(tables: Tables) -> Tables:
     return Tables(days.filter(pc.invert(pa.array(clash, pa.bool_()))), files)
 
 
-class _Descriptions:
-    """What the store keeps of a map, found once for each; its WKB goes into `blobs`."""
-
-    def __init__(self, blobs: dict[str, bytes]) -> None:
-        self._blobs = blobs
-        self._known: dict[int, dict[str, Any]] = {}
-
-    def __call__(self, ground: BaseGeometry) -> dict[str, Any]:
-        """Describe a map that lives as long as this object."""
-        if id(ground) not in self._known:
-            wkb = shapely.to_wkb(ground, byte_order=1)
-            map_id = hashlib.sha256(wkb).hexdigest()
-            self._blobs[map_id] = wkb
-            self._known[id(ground)] = {
-                "map_id": map_id,
-                "area_km2": area_km2(ground),
-                "vertices": int(shapely.get_num_coordinates(ground)),
-            }
-        return self._known[id(ground)]
+def _described(
+    grounds: Iterable[BaseGeometry], blobs: dict[str, bytes]
+) -> dict[int, dict[str, Any]]:
+    """What the store keeps of maps, by their `id`; their WKB goes into `blobs`."""
+    known = {id(ground): ground for ground in grounds}
+    several = np.array(list(known.values()), dtype=object)
+    areas, vertices = area_km2(several).tolist(), shapely.get_num_coordinates(several).tolist()
+    described = {}
+    wkbs = shapely.to_wkb(several, byte_order=1).tolist()
+    for key, wkb, area, count in zip(known, wkbs, areas, vertices, strict=True):
+        map_id = hashlib.sha256(wkb).hexdigest()
+        blobs[map_id] = wkb
+        described[key] = {"map_id": map_id, "area_km2": area, "vertices": count}
+    return described
 
 
 def _day_row(
