@@ -231,8 +231,8 @@ def test_pages_are_read_together_and_must_all_be_there(tmp_path):
     second = arcgis(tmp_path, f"{stem}.page-2.json", EAST.reverse())
     found = read(first)["assessed_control"].geometry
     assert area_km2(found) == pytest.approx(area_km2(BOX) + area_km2(EAST), rel=1e-9)
-    assert names.is_later_page(second)
-    assert not names.is_later_page(first)
+    assert names.is_later_page(second.name)
+    assert not names.is_later_page(first.name)
 
 
 def test_a_geojson_page_that_is_not_the_last_is_an_error(tmp_path):

@@ -6,11 +6,11 @@ person admits it with a reason; it is never changed or thrown away.
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -86,6 +86,9 @@ class Strays:
     specks_km2: float = 0.0
 
 
+NO_STRAYS = Strays()
+
+
 class Layer(NamedTuple):
     """One layer of a day, as far as the gate looks at it; areas in km².
 
@@ -96,7 +99,7 @@ class Layer(NamedTuple):
     map_id: str
     gained_km2: float | None = None
     lost_km2: float | None = None
-    strays: Strays = Strays()
+    strays: Strays = NO_STRAYS
     note: str = ""
 
 
@@ -218,17 +221,22 @@ def judge(
     overrides = overrides or {}
     ordered = sorted(days)
     alone = {entry.day: _faults(entry, today) for entry in ordered}
+
     usable = [entry for entry in ordered if not alone[entry.day] or _admits(overrides, entry)]
-    usable_days = [entry.day for entry in usable]
+
+    def following(entry: Day) -> list[Day]:
+        within = entry.day, entry.day + WITHIN
+        first, end = (bisect_right(usable, day, key=attrgetter("day")) for day in within)
+        return usable[first:end]
+
     verdicts, history = [], _History()
     for entry in ordered:
-        reasons, notes = list(alone[entry.day]), list[str]()
-        if entry.day in overrides or not reasons:
-            at = bisect_right(usable_days, entry.day)
-            later = usable[at : bisect_right(usable_days, entry.day + WITHIN)]
-            doubts, notes = _against(entry, history, later)
-            reasons += doubts
-        verdict = _decide(entry, reasons, notes, overrides.get(entry.day))
+        day = entry.day
+        reasons, notes = alone[day], list[str]()
+        if not reasons or day in overrides:
+            doubts, notes = _against(entry, history, following)
+            reasons = reasons + doubts
+        verdict = _decide(entry, reasons, notes, overrides.get(day))
         verdicts.append(verdict)
         if verdict.status != QUARANTINED:
             history.add(entry)
@@ -242,14 +250,15 @@ def _admits(overrides: Mapping[date, Override], entry: Day) -> bool:
 def _decide(
     entry: Day, reasons: Sequence[str], notes: Sequence[str], override: Override | None
 ) -> Verdict:
-    if override is not None and override.accept and entry.layers:
+    if override is None:
+        status = QUARANTINED if reasons else NOTED if notes else ACCEPTED
+        return Verdict(entry.day, status, tuple(reasons), tuple(notes))
+    if override.accept and entry.layers:
         admitted = (f"admitted by hand: {override.reason}", *reasons, *notes)
         return Verdict(entry.day, NOTED, (), admitted)
-    if override is not None and not override.accept:
+    if not override.accept:
         reasons = [f"quarantined by hand: {override.reason}", *reasons]
-    if reasons:
-        return Verdict(entry.day, QUARANTINED, tuple(reasons), tuple(notes))
-    return Verdict(entry.day, NOTED if notes else ACCEPTED, (), tuple(notes))
+    return _decide(entry, reasons, notes, None)
 
 
 # One day alone ------------------------------------------------------------------------------
@@ -263,9 +272,11 @@ def _faults(entry: Day, today: date) -> list[str]:
         found.append(f"impossible date: {entry.day} is after {today}")
     elif entry.retrieved is not None and entry.day > entry.retrieved:
         found.append(f"impossible date: fetched on {entry.retrieved}, a day that was yet to come")
-    lone = sorted(set(entry.layers) & _NEEDS_CONTROL)
-    if lone and CONTROL not in entry.layers:
-        found.append(f"the layer {CONTROL} is missing, and {', '.join(lone)} mean nothing without")
+    if CONTROL not in entry.layers:
+        lone = sorted(_NEEDS_CONTROL.intersection(entry.layers))
+        if lone:
+            told = f"the layer {CONTROL} is missing, and {', '.join(lone)} mean nothing without"
+            found.append(told)
     for name, layer in entry.layers.items():
         if layer.strays.outside_km2 > STRAY_KM2:
             found.append(
@@ -279,6 +290,8 @@ def _remarks(entry: Day) -> list[str]:
     found: list[str] = []
     for name, layer in entry.layers.items():
         strays = layer.strays
+        if strays is NO_STRAYS and not layer.note:
+            continue
         if strays.specks:
             found.append(
                 f"{strays.specks} specks of {name} far from any other, {strays.specks_km2:.1f} km² "
@@ -300,7 +313,8 @@ class _History:
     def __init__(self) -> None:
         self.last: Day | None = None
         self._by_map: dict[str, Day] = {}
-        self._by_area: list[tuple[float, int, Day]] = []
+        self._areas: list[float] = []
+        self._by_area: list[Day] = []  # in the order of the areas
 
     def add(self, entry: Day) -> None:
         """Add a day, later than all that are here."""
@@ -308,23 +322,30 @@ class _History:
             self.last = entry
             control = entry.layers[CONTROL]
             self._by_map[control.map_id] = entry
-            insort(self._by_area, (control.area_km2, len(self._by_area), entry))
+            at = bisect_right(self._areas, control.area_km2)
+            self._areas.insert(at, control.area_km2)
+            self._by_area.insert(at, entry)
 
     def twin(self, control: Layer) -> Day | None:
         """The last day with this control, where the very last day has another."""
         if self.last is None or _equal(control, self.last.layers[CONTROL]):
             return None
         # Twice as far apart as equal areas may be: rounding must not lose one.
-        near = control.area_km2 - 2 * SAME_KM2, control.area_km2 + 2 * SAME_KM2
-        first, end = (bisect_right(self._by_area, area, key=itemgetter(0)) for area in near)
-        found = [d for _, _, d in self._by_area[first:end] if _equal(control, d.layers[CONTROL])]
+        first = bisect_right(self._areas, control.area_km2 - 2 * SAME_KM2)
+        end = bisect_right(self._areas, control.area_km2 + 2 * SAME_KM2)
+        found = [d for d in self._by_area[first:end] if _equal(control, d.layers[CONTROL])]
         if control.map_id in self._by_map:
             found.append(self._by_map[control.map_id])
         return max(found, key=attrgetter("day"), default=None)
 
 
-def _against(entry: Day, history: _History, later: Sequence[Day]) -> tuple[list[str], list[str]]:
-    """Reasons to quarantine, and notes; `later` are the days within `WITHIN`."""
+def _against(
+    entry: Day, history: _History, following: Callable[[Day], list[Day]]
+) -> tuple[list[str], list[str]]:
+    """Reasons to quarantine, and notes; `following` tells the days `WITHIN` which it may be undone.
+
+    It is asked only of a large step, which hardly a day has.
+    """
     notes = _remarks(entry)
     before = history.last
     if before is None or CONTROL not in entry.layers:
@@ -334,7 +355,7 @@ def _against(entry: Day, history: _History, later: Sequence[Day]) -> tuple[list[
     if twin and (entry.day - twin.day).days >= STALE_DAYS and step > STALE_KM2:
         again = f"the map of {twin.day} again, {step:,.0f} km² from the map of {before.day}"
         return [f"stale: {again}"], notes
-    doubt, note = _step(entry, before, later)
+    doubt, note = _step(entry, before, following)
     if doubt:
         return [doubt], notes
     gap = (entry.day - before.day).days - 1
@@ -347,13 +368,12 @@ def _against(entry: Day, history: _History, later: Sequence[Day]) -> tuple[list[
 
 
 def _same(one: Day, other: Day) -> bool:
-    return {k: v.map_id for k, v in one.layers.items()} == {
-        k: v.map_id for k, v in other.layers.items()
-    }
+    mine, theirs = ({k: v.map_id for k, v in day.layers.items()} for day in (one, other))
+    return mine == theirs
 
 
 def _level(entry: Day, layers: Iterable[str]) -> float:
-    return sum(entry.layers[name].area_km2 for name in layers)
+    return sum([entry.layers[name].area_km2 for name in layers])
 
 
 def _common(first: Day, *others: Day) -> list[str]:
@@ -363,7 +383,7 @@ def _common(first: Day, *others: Day) -> list[str]:
     return found
 
 
-def _step(entry: Day, before: Day, later: Sequence[Day]) -> tuple[str, list[str]]:
+def _step(entry: Day, before: Day, following: Callable[[Day], list[Day]]) -> tuple[str, list[str]]:
     """A reason to quarantine, or notes, for a large step of the held ground."""
     shared = _common(entry, before)
     level, was = _level(entry, shared), _level(before, shared)
@@ -374,14 +394,14 @@ def _step(entry: Day, before: Day, later: Sequence[Day]) -> tuple[str, list[str]
     told = f"held ground {word} by {abs(change):,.0f} km² since {before.day}"
     if entry.day - before.day > WITHIN:
         return "", [f"{told}: too long a gap to judge"]
-    following = [d for d in later if CONTROL in d.layers]
-    for other in following:
+    later = [d for d in following(entry) if CONTROL in d.layers]
+    for other in later:
         shared = _common(entry, before, other)
         undone = _level(other, shared) - _level(entry, shared)
         if undone * -np.sign(change) >= RETURNED_SHARE * abs(change):
             back = "was back" if change < 0 else "was gone"
             return f"{told} and {back} by {other.day}", []
-    if not following and abs(change) > UNCONFIRMED_KM2:
+    if not later and abs(change) > UNCONFIRMED_KM2:
         return f"{told}, and no later map confirms it", []
     return "", [f"{told} and stayed so: a collapse, a change of definition or a fault? Ask"]
 
@@ -392,12 +412,13 @@ def _equal(one: Layer, other: Layer) -> bool:
 
 def _redrawn(entry: Day, before: Day) -> list[str]:
     found: list[str] = []
-    if all(layer.gained_km2 is None for layer in entry.layers.values()):
-        return found
-    for name in _common(entry, before):
-        gained, lost = entry.layers[name].gained_km2, entry.layers[name].lost_km2
-        if gained is None or lost is None:
+    for name in HELD:
+        layer = entry.layers.get(name)
+        if layer is None or layer.gained_km2 is None or layer.lost_km2 is None:
             continue
+        if name not in before.layers:
+            continue
+        gained, lost = layer.gained_km2, layer.lost_km2
         small, large = sorted((gained, lost))
         if small >= REDRAWN_KM2 and small >= REDRAWN_SHARE * large:
             found.append(f"{name} redrawn: +{gained:,.0f} and -{lost:,.0f} km²")
@@ -405,7 +426,7 @@ def _redrawn(entry: Day, before: Day) -> list[str]:
 
 
 def _reclassified(entry: Day, before: Day) -> list[str]:
-    if not all(ADVANCE in day.layers for day in (entry, before)):
+    if ADVANCE not in entry.layers or ADVANCE not in before.layers:
         return []
     control, advance = (
         entry.layers[name].area_km2 - before.layers[name].area_km2 for name in (CONTROL, ADVANCE)

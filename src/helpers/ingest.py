@@ -111,23 +111,24 @@ def run(
         publishers.default(ws)  # raises if there is nothing
         several = [publishers.get(ws, key) for key in publishers.present(ws)]
         return [
-            _ingest(ws, each, publishers.files(ws, each.source), progress, pool) for each in several
+            _ingest(ws, each, publishers.file_names(ws, each.source), progress, pool)
+            for each in several
         ]
     publisher = publishers.get(ws, source_id)
     source = publisher.source
-    paths = publishers.files(ws, source)
-    if not paths:
+    found = publishers.file_names(ws, source)
+    if not found:
         raise WorkspaceError(
             f"There are no files of {source.id} ({source.pattern}) in {ws.raw / source.id}. "
             "Put the publisher's files there and run again."
         )
-    return [_ingest(ws, publisher, paths, progress, pool)]
+    return [_ingest(ws, publisher, found, progress, pool)]
 
 
 def _ingest(
     ws: Workspace,
     publisher: Publisher,
-    paths: Sequence[Path],
+    found: Sequence[str],
     progress: Progress,
     pool: Executor | None,
 ) -> Ingested:
@@ -135,7 +136,7 @@ def _ingest(
     try:
         store.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(store.folder / ".lock", timeout=_LOCK_WAIT_S):
-            return _ingest_locked(ws, publisher, paths, store, progress, pool)
+            return _ingest_locked(ws, publisher, found, store, progress, pool)
     except Timeout:
         raise WorkspaceError(
             f"Another run has been reading {publisher.source.id} for more than {_LOCK_WAIT_S} s "
@@ -151,7 +152,7 @@ def _ingest(
 def _ingest_locked(
     ws: Workspace,
     publisher: Publisher,
-    found: Sequence[Path],
+    found: Sequence[str],
     store: Store,
     progress: Progress,
     pool: Executor | None,
@@ -159,10 +160,11 @@ def _ingest_locked(
     for orphan in store.folder.rglob(".*.tmp"):  # of a run that was killed; this one has the lock
         orphan.unlink()
     source = publisher.source
-    root = f"{ws.root.as_posix()}/"
-    paths = {p.as_posix().removeprefix(root): p for p in found}
+    folder = f"{ws.raw / source.id}/"
+    within = folder.removeprefix(f"{ws.root}/")
+    paths = {within + name: folder + name for name in found}
     known = store.tables()
-    stats = {name: os.stat(path) for name, path in paths.items()}  # noqa: PTH116  # twice as quick
+    stats = {name: os.stat(path) for name, path in paths.items()}  # noqa: PTH116
     sizes = {name: stat.st_size for name, stat in stats.items()}
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         # Threads share out large files; with small ones they only wait for each other.
@@ -177,7 +179,7 @@ def _ingest_locked(
         done = 0
         for batch in _batches(fresh, sizes):
             progress(source.id, done, len(fresh))
-            read = reading(partial(_read, publisher), batch, [paths[name] for name in batch])
+            read = reading(partial(_read, publisher), batch, [Path(paths[name]) for name in batch])
             new = {
                 name: _File(hashes[name], sizes[name], *result)
                 for name, result in zip(batch, read, strict=True)
@@ -214,7 +216,7 @@ def _batches(names: Sequence[str], sizes: Mapping[str, int]) -> Iterator[list[st
 
 def _hashes(
     store: Store,
-    paths: Mapping[str, Path],
+    paths: Mapping[str, str],
     stats: Mapping[str, os.stat_result],
     shared: Callable[..., Iterator[str]],
 ) -> dict[str, str]:
@@ -235,12 +237,12 @@ def _hashes(
             hashes[name] = sha
     rest = [name for name in paths if name not in hashes]
     now = time.time_ns()
-    hashes.update(zip(rest, shared(_digest, [paths[name] for name in rest]), strict=True))
+    digests = shared(_digest, [Path(paths[name]) for name in rest])
+    hashes.update(zip(rest, digests, strict=True))
     settled = {
         name: f"{marks[name]} {hashes[name]}"
         for name, stat in stats.items()
-        if max(stat.st_mtime_ns, stat.st_ctime_ns) < now - _SETTLED_NS
-        and len(names.pages(paths[name])) == 1
+        if max(stat.st_mtime_ns, stat.st_ctime_ns) < now - _SETTLED_NS and not names.is_page(name)
     }
     if settled != seen:
         store.see(settled)
@@ -442,6 +444,16 @@ def versions(table: pd.DataFrame, as_of: date | None = None) -> pd.DataFrame:
     return known.iloc[chosen].reset_index(drop=True)
 
 
+def speaking(days: pa.Table) -> pa.Table:
+    """Choose as `versions` does, of the store's table, everything that is known."""
+    if days["superseded"].null_count < len(days):
+        days = days.filter(days["superseded"].is_null())
+    layers, notes, paths = (days[name].to_pylist() for name in ("layer", "note", "path"))
+    when, fetched = (days[name].to_numpy() for name in ("day", "retrieved"))
+    chosen = _speaking(when, layers, notes, fetched, paths)
+    return days if chosen == list(range(len(days))) else days.take(chosen)
+
+
 def _speaking(
     days: np.ndarray,
     layers: Sequence[str],
@@ -461,14 +473,7 @@ def _speaking(
 
 
 def _judge(ws: Workspace, publisher: Publisher, store: Store, known: Tables) -> list[gate.Verdict]:
-    days, files = known
-    if days["superseded"].null_count < len(days):
-        days = days.filter(days["superseded"].is_null())
-    layers, notes, paths = (days[name].to_pylist() for name in ("layer", "note", "path"))
-    dates = [days[name].to_numpy() for name in ("day", "retrieved")]
-    chosen = _speaking(dates[0], layers, notes, dates[1], paths)
-    if chosen != list(range(len(days))):
-        days = days.take(chosen)
+    days, files = speaking(known.days), known.files
     bad = files.filter(pc.not_equal(files["error"], ""))
     found = _verdicts(ws, publisher.source.id, days, bad, {})
     store.write_verdicts(_verdict_table(found))
@@ -543,7 +548,8 @@ def _gate_days(table: pa.Table, unread: pa.Table, steps: Steps) -> Iterator[gate
         layers, fetched = {}, None
         for _, retrieved, name, map_id, area, note, *strays in several:
             gained, lost = steps.get((name, last.get(name, ""), map_id), (None, None))
-            layers[name] = gate.Layer(area, map_id, gained, lost, gate.Strays(*strays), note)
+            stray = gate.Strays(*strays) if any(strays) else gate.NO_STRAYS
+            layers[name] = gate.Layer(area, map_id, gained, lost, stray, note)
             last[name] = map_id
             fetched = retrieved
         seen.add(day)
@@ -592,4 +598,4 @@ def steps_of(store: Store, table: pd.DataFrame) -> Steps:
 def _edges(store: Store, held: pd.DataFrame) -> Iterator[edges.Edges]:
     """Edges of maps, in their order; a month at a time is in memory."""
     for _, month in held.groupby(held["day"].dt.strftime("%Y-%m")):
-        yield from map(edges.of, store.load(month))
+        yield from map(edges.of, store.load(month["day"], month["layer"], month["map_id"]))

@@ -40,6 +40,9 @@ REDRAWN_SHARE = 1 / 3
 # In a sector, ground that moves between tiers is told from this size on.
 RECLASSIFIED_KM2 = 1.0
 
+# What "str" stands for, looked up once.
+_TEXT = pd.StringDtype(na_value=np.nan)
+
 Array = npt.NDArray[Any]
 FloatArray = npt.NDArray[np.float64]
 
@@ -147,7 +150,7 @@ def daily(
         _daily(_telling(snapshots, name), places, source=source, border=border)
         for name, places in _by_tier(asked)
     ]
-    return _in_order(tables, asked)[list(MEASURE_COLUMNS)]
+    return _in_order(tables, asked)
 
 
 def _daily(
@@ -164,8 +167,8 @@ def _daily(
     said = _day_notes(snapshots) * len(asked)
     suspects = _suspects(snapshots)
     moved = [flag for _, _, sector in asked for flag in _reclassified(snapshots, sector, suspects)]
-    columns["label"] = pd.array(_labels(said, moved, columns), dtype="str")
-    columns["note"] = pd.array(_notes(said, columns), dtype="str")
+    columns["label"] = _text(_labels(said, moved, columns))
+    columns["note"] = _text(_notes(said, columns))
     elapsed = np.diff([s.day.toordinal() for s in snapshots], prepend=0).astype(np.int64)
     unknown = np.arange(len(snapshots)) == 0
     elapsed, unknown = np.tile(elapsed, len(asked)), np.tile(unknown, len(asked))
@@ -212,8 +215,9 @@ def since(
         telling = _telling(snapshots, name)
         followed = _follow_tier(telling, here)
         blocks = [_measure_since(followed, _place(sector, (), None)) for _, _, sector in here]
-        tables.append(pd.DataFrame(_columns(telling, source, here, blocks)))
-    return _in_order(tables, asked)[list(SINCE_COLUMNS)]
+        columns = _columns(telling, source, here, blocks)
+        tables.append(pd.DataFrame({name: columns[name] for name in SINCE_COLUMNS}, copy=False))
+    return _in_order(tables, asked)
 
 
 Places = list[tuple[str, str, "Sector | None"]]
@@ -277,15 +281,19 @@ def _columns(
 ) -> dict[str, Any]:
     n = len(snapshots)
     place, step = np.repeat(np.arange(len(asked)), n), np.tile(np.arange(n), len(asked))
-    days = pd.DatetimeIndex([s.day for s in snapshots]).astype("datetime64[s]")
+    days = np.array([s.day for s in snapshots], dtype="datetime64[s]")
     columns = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
     keys = {
         "source": [source.id] * len(asked),
         "sector": [key for key, _, _ in asked],
         "tier": [name for _, name, _ in asked],
     }
-    texts = {name: pd.array(told, dtype="str").take(place) for name, told in keys.items()}
-    return {**columns, **texts, "day": days.take(step)}
+    texts = {name: _text(np.array(told, dtype=object)[place]) for name, told in keys.items()}
+    return {**columns, **texts, "day": days[step]}
+
+
+def _text(told: Any) -> Any:
+    return pd.array(told, dtype=_TEXT)
 
 
 def _check(snapshots: Sequence[Snapshot], source: Source) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import fnmatch
 import io
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -126,18 +128,41 @@ def default(ws: Workspace) -> str:
 
 def files(ws: Workspace, source: Source) -> list[Path]:
     """Raw files of a source, sorted by path; of a service's pages the first of each answer."""
-    found = (ws.raw / source.id).glob(source.pattern)
-    return sorted((path for path in found if _is_map(path, source)), key=attrgetter("parts"))
+    folder = ws.raw / source.id
+    return [folder / name for name in file_names(ws, source)]
 
 
-def _is_map(path: Path, source: Source) -> bool:
-    name = path.name
+def file_names(ws: Workspace, source: Source) -> list[str]:
+    """`files`, relative to ``data/raw/<source>``.
+
+    Raises
+    ------
+    WorkspaceError
+        If the folder may not be read.
+    """
+    folder = ws.raw / source.id
+    if "/" in source.pattern:
+        found = sorted(folder.glob(source.pattern), key=attrgetter("parts"))
+        return [p.relative_to(folder).as_posix() for p in found if _is_map(p.name, source)]
+    try:
+        listed = os.listdir(folder)  # noqa: PTH208  # a publisher's days are many
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise WorkspaceError(
+            f"Cannot look into {folder}: {error.strerror}. Get permission, and run again."
+        ) from None
+    matching = sorted(fnmatch.filter(listed, source.pattern))
+    return [name for name in matching if _is_map(name, source)]
+
+
+def _is_map(name: str, source: Source) -> bool:
     return (
         name.endswith(_SUFFIXES)
         and not name.startswith(".")
         and not name.endswith(".meta.json")
         and name not in source.ignored
-        and not names.is_later_page(path)
+        and not names.is_later_page(name)
     )
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import calendar
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from functools import lru_cache
 from itertools import groupby, pairwise
-from operator import itemgetter
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 import pandas as pd
+from shapely.geometry.base import BaseGeometry
 
 from helpers import edges, gate, ingest, publishers
 from helpers.errors import ParameterError, SnapshotError
@@ -52,28 +53,72 @@ def _read_days(
     store = Store(ws.processed / source_id)
     table = store.days()
     if table.empty:
-        raise SnapshotError(
-            f"Nothing of {source_id} has been read. Put its files into {ws.raw / source_id} and "
-            "run `frontline ingest`."
-        )
+        raise _nothing_read(ws, source_id)
     chosen = ingest.versions(table, ws.as_of)
     if ws.as_of is None:
         return chosen, store.verdicts()
     return chosen, ingest.judge(ws, source_id, chosen, store.files())
 
 
-def _days_table(ws: Workspace, source_id: str) -> pd.DataFrame:
-    table, verdicts = _all_days(ws, source_id)
-    bad = [status == gate.QUARANTINED for status in verdicts["status"].tolist()]
-    if any(bad):
-        table = table[~table["day"].isin(verdicts.loc[bad, "day"])]
-    if table.empty:
-        raise SnapshotError(
-            f"No day of {source_id} can be used"
-            + (f" as of {ws.as_of}" if ws.as_of else "")
-            + ". `frontline check` says why."
-        )
-    return table
+def _nothing_read(ws: Workspace, source_id: str) -> SnapshotError:
+    return SnapshotError(
+        f"Nothing of {source_id} has been read. Put its files into {ws.raw / source_id} and "
+        "run `frontline ingest`."
+    )
+
+
+class _Row(NamedTuple):
+    """One layer of a day that can be used."""
+
+    day: date
+    published: date | None
+    retrieved: date | None
+    layer: str
+    map_id: str
+    path: str
+    sha256: str
+
+
+def _rows(ws: Workspace, source_id: str) -> tuple[_Row, ...]:
+    """What speaks for each day and layer that can be used, in the order of the days."""
+    publishers.get(ws, source_id)
+    if ws.as_of is not None:
+        return _usable(ws, source_id, *_all_days(ws, source_id))
+    return _read_rows(ws, source_id, Store(ws.processed / source_id).stamp())
+
+
+# Without data frames, which cost a new day more than its map does.
+@lru_cache(maxsize=16)
+def _read_rows(ws: Workspace, source_id: str, _stamp: tuple[object, ...]) -> tuple[_Row, ...]:
+    store = Store(ws.processed / source_id)
+    table = store.day_table()
+    if not len(table):
+        raise _nothing_read(ws, source_id)
+    return _usable(ws, source_id, ingest.speaking(table), store.verdict_table())
+
+
+def _usable(ws: Workspace, source_id: str, table: Any, verdicts: Any) -> tuple[_Row, ...]:
+    """Rows of a table of days, pandas' or pyarrow's, without those of quarantined days."""
+    judged = zip(_dates(verdicts["day"]), _texts(verdicts["status"]), strict=True)
+    held_back = {day for day, status in judged if status == gate.QUARANTINED}
+    columns = [_dates(table[name]) for name in _Row._fields[:3]]
+    columns += [_texts(table[name]) for name in _Row._fields[3:]]
+    rows = [_Row(*row) for row in zip(*columns, strict=True) if row[0] not in held_back]
+    if not rows:
+        when = f" as of {ws.as_of}" if ws.as_of else ""
+        raise SnapshotError(f"No day of {source_id} can be used{when}. `frontline check` says why.")
+    return tuple(sorted(rows, key=attrgetter("day")))
+
+
+def _dates(column: Any) -> list[Any]:
+    """Days of a column; None where there is none."""
+    found: list[Any] = column.to_numpy().astype("datetime64[D]").tolist()
+    return found
+
+
+def _texts(column: Any) -> list[str]:
+    found: list[str] = column.tolist() if isinstance(column, pd.Series) else column.to_pylist()
+    return found
 
 
 def verdicts(ws: Workspace, source_id: str) -> pd.DataFrame:
@@ -153,7 +198,7 @@ def revisions(ws: Workspace, source_id: str) -> pd.DataFrame:
         found=table["superseded"].fillna(pd.Timestamp("2200-01-01")),
         fetched=table["retrieved"].fillna(pd.Timestamp(0)),
     ).sort_values(["day", "layer", "found", "fetched", "path"], kind="stable")
-    order["geometry"] = store.load(order)
+    order["geometry"] = store.load(order["day"], order["layer"], order["map_id"])
     rows = []
     for (day, layer), group in order.groupby(["day", "layer"]):
         versions = group.drop_duplicates("map_id")
@@ -196,7 +241,7 @@ def _origin(row: tuple[object, ...]) -> str:
 
 def days(ws: Workspace, source_id: str) -> list[date]:
     """Assessed days that have a map, sorted."""
-    return sorted(set(_dates(_days_table(ws, source_id))))
+    return sorted({row.day for row in _rows(ws, source_id)})
 
 
 def maps_of(ws: Workspace, source_id: str) -> dict[date, dict[str, str]]:
@@ -219,12 +264,9 @@ def maps_of(ws: Workspace, source_id: str) -> dict[date, dict[str, str]]:
     SnapshotError
         If there is none.
     """
-    table = _days_table(ws, source_id).sort_values(["day", "layer"])
     found: dict[date, dict[str, str]] = {}
-    for day, layer, map_id in zip(
-        table["day"].dt.date, table["layer"], table["map_id"], strict=True
-    ):
-        found.setdefault(day, {})[layer] = map_id
+    for row in sorted(_rows(ws, source_id), key=attrgetter("day", "layer")):
+        found.setdefault(row.day, {})[row.layer] = row.map_id
     return found
 
 
@@ -329,9 +371,8 @@ def window(
     SnapshotError
         If there is no map in the window.
     """
-    table = _days_table(ws, source_id)
-    all_days = _dates(table)
-    known = sorted(set(all_days))
+    rows = _rows(ws, source_id)
+    known = sorted({row.day for row in rows})
     chosen = [d for d in known if start <= d <= end]
     if not chosen:
         raise SnapshotError(
@@ -341,15 +382,12 @@ def window(
     # One more before the window tells whether its first map is a copy.
     earlier = [d for d in known if d < chosen[0]][-1:]
     wanted = {*earlier, *chosen}
-    rows = table[[d in wanted for d in all_days]]
-    columns = {name: rows[name].tolist() for name in _ROW}
-    columns["day"], columns["geometry"] = _dates(rows), Store(ws.processed / source_id).load(rows)
+    several = [row for row in rows if row.day in wanted]
+    keys = zip(*((row.day, row.layer, row.map_id) for row in several), strict=True)
+    maps = Store(ws.processed / source_id).load(*keys)
     source = publishers.source(ws, source_id)
-    # Lists, and not a frame's own records, which cost more than the maps.
-    several = zip(*columns.values(), strict=True)
-    records = [dict(zip(columns, row, strict=True)) for row in several]
-    order = sorted(records, key=itemgetter("day"))
-    groups = [list(group) for _, group in groupby(order, key=itemgetter("day"))]
+    pairs = groupby(zip(several, maps, strict=True), key=lambda pair: pair[0].day)
+    groups = [list(group) for _, group in pairs]
     made = [
         _snapshot(source, group, previous)
         for group, previous in zip(groups, [[], *groups[:-1]], strict=True)
@@ -357,33 +395,27 @@ def window(
     return made if lead_in or not earlier else made[1:]
 
 
-_Rows = list[dict[str, Any]]
-_ROW = ("day", "published", "retrieved", "layer", "map_id", "path", "sha256")
+_Maps = list[tuple[_Row, BaseGeometry]]
 
 
-def _dates(table: pd.DataFrame) -> list[date]:
-    """Assessed day of each row."""
-    found: list[date] = table["day"].to_numpy().astype("datetime64[D]").tolist()
-    return found
-
-
-def _snapshot(source: Source, rows: _Rows, previous: _Rows) -> Snapshot:
-    ids, before = ({row["layer"]: row["map_id"] for row in some} for some in (rows, previous))
-    files = sorted({(row["path"], row["sha256"]) for row in rows})
+def _snapshot(source: Source, maps: _Maps, previous: _Maps) -> Snapshot:
+    ids, before = ({row.layer: row.map_id for row, _ in some} for some in (maps, previous))
+    rows = [row for row, _ in maps]
+    files = sorted({(row.path, row.sha256) for row in rows})
     return Snapshot(
         source=source.id,
-        day=rows[0]["day"],
-        layers={row["layer"]: row["geometry"] for row in rows},
+        day=rows[0].day,
+        layers={row.layer: ground for row, ground in maps},
         tiers=tiers_of(source.layers, list(ids)),
-        published=_first_day([row["published"] for row in rows]),
-        retrieved=_first_day([row["retrieved"] for row in rows]),
+        published=_first_day(row.published for row in rows),
+        retrieved=_first_day(row.retrieved for row in rows),
         inputs=tuple(InputFile(*file) for file in files),
-        copy_of=previous[0]["day"] if ids == before else None,
+        copy_of=previous[0][0].day if ids == before else None,
     )
 
 
-def _first_day(days: Sequence[pd.Timestamp]) -> date | None:
-    return next((day.date() for day in days if not pd.isna(day)), None)
+def _first_day(days: Iterable[date | None]) -> date | None:
+    return next((day for day in days if day is not None), None)
 
 
 def on_or_before(ws: Workspace, source_id: str, day: date) -> date | None:

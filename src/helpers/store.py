@@ -17,8 +17,9 @@ known here alone: the earlier version of a file that was overwritten by hand.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,7 +34,7 @@ import shapely
 from helpers.files import write_atomic
 
 # A change of what is stored, or of how files are read, makes every source be read again.
-VERSION = "3"
+VERSION = "4"
 
 DAYS = pa.schema(
     {
@@ -81,8 +82,9 @@ _DAYS_ORDER = [(name, "ascending") for name in ("day", "layer", "path", "map_id"
 # There from before the first file is written until the last one is.
 _UNFINISHED = ".unfinished"
 _SEEN = ".seen.json"
-# Beyond level 6 of zstd the maps become no smaller, and beyond 1 the tables.
-_MAPS_LEVEL, _TABLES_LEVEL = 6, 1
+# Beyond level 2 of zstd the maps become a twentieth smaller and take three times as long, and
+# beyond 1 the tables become no smaller.
+_MAPS_LEVEL, _TABLES_LEVEL = 2, 1
 
 
 class Tables(NamedTuple):
@@ -115,11 +117,15 @@ class Store:
 
     def days(self) -> pd.DataFrame:
         """Assessed days, layers and versions; `superseded` tells of overwritten files."""
-        return self._table("days", DAYS).to_pandas()
+        return self.day_table().to_pandas()
+
+    def day_table(self) -> pa.Table:
+        """What `days` returns, before it is turned into a data frame."""
+        return self._table("days", DAYS)
 
     def tables(self) -> Tables:
         """What `days` and `files` return, before it is turned into data frames."""
-        days, files = self._table("days", DAYS), self._table("files", FILES)
+        days, files = self.day_table(), self._table("files", FILES)
         read = {
             path
             for path, error in zip(*(files[c].to_pylist() for c in ("path", "error")), strict=True)
@@ -131,7 +137,11 @@ class Store:
 
     def verdicts(self) -> pd.DataFrame:
         """What the gate thinks: day, status, reasons and notes (a line each)."""
-        return self._table("verdicts", _VERDICTS).to_pandas()
+        return self.verdict_table().to_pandas()
+
+    def verdict_table(self) -> pa.Table:
+        """What `verdicts` returns, before it is turned into a data frame."""
+        return self._table("verdicts", _VERDICTS)
 
     def write_verdicts(self, verdicts: pa.Table) -> None:
         """Replace the verdicts, if they differ; they follow from `days` and can be made again."""
@@ -178,30 +188,31 @@ class Store:
     def _maps_path(self, layer: str, month: str) -> Path:
         return self.folder / "maps" / layer / f"{month}.parquet"
 
-    def load(self, rows: pd.DataFrame) -> npt.NDArray[np.object_]:
+    def load(
+        self, days: Iterable[date], layers: Iterable[str], ids: Iterable[str]
+    ) -> npt.NDArray[np.object_]:
         """Geometries of some rows of `days`.
 
         Parameters
         ----------
-        rows
-            Rows of `days`.
+        days, layers, ids
+            Assessed day (or timestamp), layer and map id of each.
 
         Returns
         -------
         numpy.ndarray
             (Multi)polygons in OGC:CRS84, shape ``(n,)``; rows with the same map share one object.
         """
-        ids = rows["map_id"].tolist()
+        ids = list(ids)
         wanted: dict[tuple[str, str], set[str]] = {}
-        months = rows["day"].to_numpy().astype("datetime64[M]").astype(str).tolist()
-        for layer, month, map_id in zip(rows["layer"].tolist(), months, ids, strict=True):
-            wanted.setdefault((layer, month), set()).add(map_id)
+        for day, layer, map_id in zip(days, layers, ids, strict=True):
+            wanted.setdefault((layer, f"{day:%Y-%m}"), set()).add(map_id)
         blobs: dict[str, bytes] = {}
         for (layer, month), some in sorted(wanted.items()):
             if not some <= blobs.keys():
                 blobs |= _blobs(self._maps_path(layer, month), some - blobs.keys())
         found = dict(zip(blobs, shapely.from_wkb(list(blobs.values())), strict=True))
-        out = np.empty(len(rows), dtype=object)
+        out = np.empty(len(ids), dtype=object)
         out[:] = [found[map_id] for map_id in ids]
         return out
 

@@ -99,22 +99,26 @@ def pages(path: Path) -> list[Path]:
     list of Path
         The file itself, or all its pages in order.
     """
-    match = _page(path)
-    if not match:
+    if not is_page(path.name):
         return [path]
     siblings = path.parent.glob(f"{_stem(path)}.page-*{path.suffix}")
     return sorted(siblings, key=lambda p: int(m[1]) if (m := _PAGE.search(p.stem)) else 0)
 
 
-def is_later_page(path: Path) -> bool:
-    """Tell whether a file is read together with an earlier page of the same answer."""
-    match = _page(path)
+def is_page(name: str) -> bool:
+    """Tell whether a file of this name is one of the pages of an answer."""
+    return _page(name) is not None
+
+
+def is_later_page(name: str) -> bool:
+    """Tell whether a file of this name is read together with an earlier page of its answer."""
+    match = _page(name)
     return match is not None and int(match[1]) > 1
 
 
-def _page(path: Path) -> re.Match[str] | None:
+def _page(name: str) -> re.Match[str] | None:
     # To look for the word first is quicker, and most files have none.
-    return _PAGE.search(path.stem) if ".page-" in path.name else None
+    return _PAGE.search(name.rpartition(".")[0]) if ".page-" in name else None
 
 
 def to_day(value: Any) -> date | None:
