@@ -691,8 +691,11 @@ def grounds(snapshots: Sequence[Snapshot], tier: str) -> list[BaseGeometry]:
 
 def same_layers(before: Snapshot, after: Snapshot, layers: Iterable[str]) -> bool:
     """Tell whether two snapshots have the same geometry, bit for bit, in some layers."""
-    pairs = [(before.layers.get(layer), after.layers.get(layer)) for layer in layers]
-    return all(a is b or bool(shapely.equals_identical(a, b)) for a, b in pairs)
+    for layer in layers:
+        old, new = before.layers.get(layer), after.layers.get(layer)
+        if old is not new and not shapely.equals_identical(old, new):
+            return False
+    return True
 
 
 def log(snapshots: Sequence[Snapshot], tier: str) -> gpd.GeoDataFrame:

@@ -459,14 +459,21 @@ def _cut(followed: _Changes, place: _Place) -> _Parts:
 def _inside(followed: _Changes, polygon: BaseGeometry) -> _Parts:
     """The pieces inside a polygon; those that its edge crosses are cut and sized again."""
     parts = followed.parts
-    shapely.prepare(polygon)
-    near = np.sort(followed.tree.query(polygon, predicate="intersects"))
-    within = shapely.contains_properly(polygon, parts.pieces[near])
-    if within.all():
-        return parts.take(near)
-    crossing = _intersect(parts.take(near[~within]), polygon, followed.lines)
-    whole = parts.take(near[within])
+    within, across = _among(followed.tree, polygon)
+    if not len(across):
+        return parts.take(within)
+    crossing = _intersect(parts.take(across), polygon, followed.lines)
+    whole = parts.take(within)
     return _Parts(*(np.concatenate(pair) for pair in zip(whole, crossing, strict=True)))
+
+
+def _among(tree: shapely.STRtree, polygon: BaseGeometry) -> tuple[Array, Array]:
+    """Which geometries of a tree lie inside a polygon, and which its edge crosses or touches."""
+    shapely.prepare(polygon)
+    near = np.sort(tree.query(polygon))
+    within = shapely.contains_properly(polygon, tree.geometries[near])
+    rest = near[~within]
+    return near[within], rest[shapely.intersects(polygon, tree.geometries[rest])]
 
 
 def _intersect(parts: _Parts, polygon: BaseGeometry, lines: changes.Lines) -> _Parts:
@@ -484,16 +491,15 @@ def _contact_km(followed: _Changes, place: _Place) -> FloatArray:
         return np.empty(0)
     first = changes.contact_line(followed.maps[0].boundary, place.polygon, place.band)
     edge = followed.lines
-    near, within = np.arange(len(edge.lines)), np.ones(len(edge.lines), dtype=bool)
+    whole, cut = np.arange(len(edge.lines)), np.empty(0, dtype=np.intp)
     if place.polygon is not None:
-        near = np.sort(edge.tree.query(place.polygon, predicate="intersects"))
-        within = shapely.contains_properly(place.polygon, edge.lines[near])
+        whole, cut = _among(edge.tree, place.polygon)
     if place.band is not None:
-        within &= ~shapely.intersects(place.band, edge.lines[near])
-    lengths = edge.km[near]
-    if not within.all():
-        cut = changes.contact_line(edge.lines[near[~within]], place.polygon, place.band)
-        lengths[~within] = changes.lengths_km(cut)
+        banded = shapely.intersects(place.band, edge.lines[whole])
+        whole, cut = whole[~banded], np.concatenate([cut, whole[banded]])
+    rest = changes.contact_line(edge.lines[cut], place.polygon, place.band)
+    near = np.concatenate([whole, cut])
+    lengths = np.concatenate([edge.km[whole], changes.lengths_km(rest)])
     change = changes.sums(edge.step[near], lengths * np.where(edge.new[near], 1, -1), n)
     first_km = changes.lengths_km(np.array([first]))[0]
     lengths_now: FloatArray = np.maximum(first_km + np.cumsum(change), 0)
