@@ -49,11 +49,11 @@ EQUAL_AREA = "ESRI:54034"  # cylindrical: the only kind that keeps boxes in long
 TIER = "presence"
 # An edge is straight in longitude and latitude; on the plane it is only if it is short.
 EDGE_DEGREES = 0.05
-# On the whole map the noise of re-exported days, which only ours takes out, is a little more.
-# What runs this near a piece runs along it; and points of its edge are this near each other.
-ALONG_M = 1.0
+# What runs this near a piece runs along it, unless it only touches it. A spike is thinner still.
+ALONG_M, TOUCH_KM, SPIKE_M = 1.0, 0.01, 0.001
 DEPTH_STEP_M = 250.0
 AGREE_KM2 = 0.01
+# On the whole map the noise of re-exported days, which only ours takes out, is a little more.
 AGREE_WHOLE_KM2 = 0.02
 AGREE_KM, AGREE_MOVED_KM = 0.01, 0.05
 # CPU time of one day, or one sector, more beside all days there are.
@@ -147,12 +147,13 @@ def _plain_pieces(
         wide = plane[~thin]
         if wide.empty:
             continue
-        around = wide.buffer(ALONG_M)
+        around = wide.buffer(-SPIKE_M).buffer(SPIKE_M + ALONG_M)
         mine, theirs = (around.intersection(line.to_crs(PLANE).union_all()) for line in (old, new))
         km = np.array([mine.length, theirs.length]) / 1000
+        km[km < TOUCH_KM] = 0
         told["moved_km"] += np.where((km == 0).any(axis=0), km.sum(axis=0), km.mean(axis=0)).sum()
-        if advance and not mine.is_empty.all():
-            deep = wide.segmentize(DEPTH_STEP_M).hausdorff_distance(mine).max() / 1000
+        if advance and km[0].any():
+            deep = wide.segmentize(DEPTH_STEP_M).hausdorff_distance(mine)[km[0] > 0].max() / 1000
             told["depth_km"] = np.nanmax([told["depth_km"], deep])
     return told
 

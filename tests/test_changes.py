@@ -624,3 +624,24 @@ def test_an_edge_on_an_edge_of_the_other_map_is_of_both():
     south = (ends[:, :, 1] == 48).all(axis=1)
     assert south.sum() == 3
     assert moved.both.tolist() == south.tolist()
+
+
+def test_along_a_spike_of_a_piece_nothing_moved():
+    # The line from (37.1, 48.05) to the west is drawn twice, a tenth of a millimetre apart.
+    old = shapely.Polygon([(37, 48), (37.1, 48), (37.1, 48.05), (37, 48.05)])
+    spike = [(37.1, 48.05 + 8e-10), (37.05, 48.05)]
+    gained = shapely.Polygon([(37.1, 48), (37.2, 48), (37.2, 48.05), *spike, (37.1, 48.05)])
+    new = shapely.Polygon(
+        [(37, 48), (37.2, 48), (37.2, 48.05), (37.1, 48.05 + 8e-10), (37.05, 48.05), (37, 48.05)]
+    )
+    edge = changes.sides(np.array([gained]), np.zeros(1), changes._changed(old, new), None)
+    assert (edge.old & edge.new).sum() == 2
+    east = parallel_km(37.1, 37.2) + parallel_km(37.1, 37.2, 48.05) + meridian_km(48.0, 48.05)
+    expected = (meridian_km(48.0, 48.05) + east) / 2
+    assert changes.moved_km(edge, 1) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_line_that_ground_changes_sides_of_is_the_old_and_the_new_line_of_both_pieces():
+    change = between(strip(36.9, 37.1), strip(37.1, 37.3))
+    assert len(change.pieces) == 2
+    assert change.moved_line_km == pytest.approx(2 * meridian_km())

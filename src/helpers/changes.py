@@ -579,10 +579,26 @@ def moved_km(edge: Sides, n: int) -> FloatArray:
     -------
     numpy.ndarray
         Geodesic km, shape ``(n,)``: the mean of the piece's old and new line, and where it has but
-        one of the two (an island, or a pocket that has gone), that one.
+        one of the two (an island, or a pocket that has gone), that one. A spike, where the piece
+        goes along a line and back again, has no ground: there nothing moved.
     """
-    old_km, new_km = (sums(edge.owner, edge.km * on, n) for on in (edge.old, edge.new))
+    km = np.where(_spikes(edge), 0, edge.km)
+    old_km, new_km = (sums(edge.owner, km * on, n) for on in (edge.old, edge.new))
     return np.where((old_km == 0) | (new_km == 0), old_km + new_km, (old_km + new_km) / 2)
+
+
+def _spikes(edge: Sides) -> Mask:
+    """Which segments, of both lines, have another of the same piece on them."""
+    both = np.flatnonzero(edge.old & edge.new)
+    ends, owner = edge.ends[both], edge.owner[both]
+    middles = shapely.points(ends.mean(axis=1))
+    # Each is as near as that to the one line they lie on.
+    one, other = shapely.STRtree(shapely.linestrings(ends)).query(
+        middles, "dwithin", 2 * _ON_LINE_DEG
+    )
+    found = np.zeros(len(edge.km), dtype=bool)
+    found[both[one[(one != other) & (owner[one] == owner[other])]]] = True
+    return found
 
 
 def reach_km(pieces: Geometries, edge: Sides) -> FloatArray:
