@@ -86,6 +86,15 @@ def test_areas_of_an_array_are_those_of_its_geometries():
     assert area_km2(None) == 0
 
 
+@pytest.mark.parametrize("block", range(1, 12))
+def test_area_does_not_depend_on_the_blocks_it_is_taken_in(block, monkeypatch):
+    holed = shapely.box(0, 0, 10, 10).difference(shapely.box(2, 3, 5, 7))
+    items = np.array([holed, shapely.box(5, 5, 6, 7)], dtype=object)
+    whole = area_km2(items)
+    monkeypatch.setattr(projection, "_BLOCK", block)
+    assert area_km2(items) == pytest.approx(whole, rel=1e-14)
+
+
 def test_length_is_geodesic():
     line = shapely.LineString([(37.0, 48.0), (37.5, 48.2), (38.0, 48.0)])
     assert length_km(line) == pytest.approx(GEOD.geometry_length(line) / 1000, rel=1e-12)

@@ -175,6 +175,13 @@ def test_nothing_there_says_what_to_do(workspace):
         ingest.run(workspace, "deepstat")
 
 
+def test_a_folder_that_cannot_be_looked_into_is_named(workspace):
+    folder = workspace.raw / "deepstate"
+    folder.symlink_to(folder)
+    with pytest.raises(WorkspaceError, match=f"Cannot look into {folder}: Too many levels"):
+        ingest.run(workspace, "deepstate")
+
+
 def test_a_killed_ingest_leaves_nothing_broken(three):
     for number in range(60):
         put(three, f"202406{number % 30 + 1:02d}" if number < 30 else f"202407{number - 29:02d}")

@@ -150,7 +150,8 @@ def file_names(ws: Workspace, source: Source) -> list[str]:
         return []
     except OSError as error:
         raise WorkspaceError(
-            f"Cannot look into {folder}: {error.strerror}. Get permission, and run again."
+            f"Cannot look into {folder}: {error.strerror}. Make it a folder you may read, and "
+            "run again."
         ) from None
     matching = sorted(fnmatch.filter(listed, source.pattern))
     return [name for name in matching if _is_map(name, source)]
