@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from grounds import (
@@ -379,6 +379,11 @@ def test_since_the_first_day_is_the_difference_from_it(grounds):
         assert rows["lost_km2"].tolist() == pytest.approx(lost, abs=1e-6)
 
 
+# In the second map a line is drawn 10^-15 degrees from where the first has it.
+@example(
+    boxes(*[(37.1, 48.3, 37.2, 48.4), (37.2, 48.2, 37.3, 48.3 + 7e-15), (37.3, 48.3, 37.4, 48.4)]),
+    boxes((37.2, 48.2, 37.3 + 7e-15, 48.3 + 7e-15)),
+)
 @given(GROUND, GROUND)
 @settings(max_examples=60, deadline=None)
 def test_a_day_is_measured_like_two_maps_compared(before, after):

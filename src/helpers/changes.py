@@ -40,6 +40,8 @@ BORDER_MARGIN_M = 350.0
 
 # How near a line a point must be to lie on it: 0.1 mm, for the rounding of intersection points.
 _ON_LINE_DEG = 1e-9
+# A line that a piece of change shares so little of only touches it: 1 mm, for the same reason.
+_TOUCH_KM = 1e-6
 _DEPTH_STEP_M = 250.0
 # Pairs of a point and a line that are in memory at a time.
 _PAIRS = 1_000_000
@@ -584,7 +586,8 @@ def moved_km(edge: Sides, n: int) -> FloatArray:
     """
     km = np.where(_spikes(edge), 0, edge.km)
     old_km, new_km = (sums(edge.owner, km * on, n) for on in (edge.old, edge.new))
-    return np.where((old_km == 0) | (new_km == 0), old_km + new_km, (old_km + new_km) / 2)
+    one = np.minimum(old_km, new_km) < _TOUCH_KM
+    return np.where(one, old_km + new_km, (old_km + new_km) / 2)
 
 
 def _spikes(edge: Sides) -> Mask:
