@@ -89,9 +89,9 @@ class SectorChange:
         The source's positional error times the length of the line that moved, and of the whole
         line.
     pieces
-        One row a piece of `gained` or `lost`: kind ("gained" / "lost"), area_km2, lon, lat (a
-        point inside), bearing_deg (from the sector's centre), depth_km (how far it reaches beyond
-        the old line), geometry.
+        One row a piece of `gained` or `lost`: kind ("gained" / "lost"), area_km2, lon, lat (of the
+        centroid), bearing_deg (of the centroid from the sector's centre), depth_km (how far it
+        reaches beyond the old line), geometry.
     """
 
     sector: Sector
@@ -235,19 +235,17 @@ def _pieces(
 ) -> gpd.GeoDataFrame:
     """Describe the pieces, the first `n_gained` of them gained, the largest of each kind first."""
     local = transform(kept, sector.crs)
-    # The middle of the largest circle inside: a place for a label, and the deepest point of a
-    # pocket that is closed from all sides.
-    middle = shapely.get_point(shapely.maximum_inscribed_circle(local, tolerance=10.0), 0)
+    middle = shapely.centroid(local)
     x, y = shapely.get_x(middle), shapely.get_y(middle)
-    inside = transform(middle, STORAGE_CRS, source=sector.crs)
+    centroid = transform(middle, STORAGE_CRS, source=sector.crs)
     table = gpd.GeoDataFrame(
         {
             "kind": np.where(np.arange(len(kept)) < n_gained, "gained", "lost"),
             "area_km2": area_km2(kept),
-            "lon": shapely.get_x(inside),
-            "lat": shapely.get_y(inside),
+            "lon": shapely.get_x(centroid),
+            "lat": shapely.get_y(centroid),
             "bearing_deg": np.degrees(np.arctan2(x, y)) % 360,
-            "depth_km": _depth_km(local, middle, transform(old_line, sector.crs)),
+            "depth_km": _depth_km(local, transform(old_line, sector.crs)),
         },
         geometry=kept,
         crs=STORAGE_CRS,
@@ -255,10 +253,12 @@ def _pieces(
     return table.sort_values(["kind", "area_km2"], ascending=[True, False], ignore_index=True)
 
 
-def _depth_km(local: Geometries, middle: Geometries, old_line: BaseGeometry) -> FloatArray:
+def _depth_km(local: Geometries, old_line: BaseGeometry) -> FloatArray:
     """Greatest distance of each piece from the old line; NaN where there was none. Metres in."""
     if old_line.is_empty or not len(local):
         return np.full(len(local), np.nan)
+    # The deepest point of a pocket that is closed from all sides is not on its edge.
+    middle = shapely.get_point(shapely.maximum_inscribed_circle(local, tolerance=10.0), 0)
     points = shapely.extract_unique_points(shapely.segmentize(local, _DEPTH_STEP_M))
     spots, owner = shapely.get_parts(points, return_index=True)
     shapely.prepare(old_line)
