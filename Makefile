@@ -48,7 +48,7 @@ serve: site ## show the archive at http://127.0.0.1:8000 (PORT=)
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory "$(ROOT)/site" "$(PORT)"
 
 test: $(STAMP) ## pass the tests, the committed notebooks among them
-	@$(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval.cfg --nbval-current-env \
 	  -W default notebooks
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+# The command first: it keeps jsonschema from building a grammar, which takes seconds.
+import helpers.cli  # noqa: F401
 from helpers.workspace import Workspace
 
 SHARED = os.environ.get("FRONTLINE_SHARED_DATA", "")

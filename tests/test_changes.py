@@ -606,15 +606,6 @@ def test_reach_is_the_farthest_point_from_the_old_line(offsets):
         assert reach[number] == pytest.approx(expected, abs=1e-6)
 
 
-def test_points_and_lines_are_paired_in_portions(monkeypatch):
-    count = np.array([3, 0, 5, 2, 9, 1])
-    monkeypatch.setattr(changes, "_PAIRS", 4)
-    portions = changes._portions(count)
-    assert [i for some in portions for i in range(len(count))[some]] == list(range(len(count)))
-    assert len(portions) > 2
-    assert changes._portions(np.empty(0, dtype=int)) == []
-
-
 def test_an_edge_on_an_edge_of_the_other_map_is_of_both():
     # One more vertex on a straight edge: the line has not moved, but both maps have edges there.
     old = shapely.Polygon([(37, 48), (38, 48), (38, 49), (37, 49)])

@@ -166,7 +166,7 @@ def steps():
 
 
 @pytest.mark.parametrize("many", [False, True])
-def test_a_rehearsal_waits_for_nobody_or_everybody_for_it(tmp_path, many):
+def test_the_first_waits_for_no_rehearsal_and_the_others_for_a_step_or_all_of_it(tmp_path, many):
     (tmp_path / "rehearsing.py").write_text(REHEARSAL)
     told = tmp_path / "told"
     environment = ENVIRONMENT | {"STEPS": str(told), "PYTHONPATH": str(tmp_path)}
@@ -178,14 +178,48 @@ def test_a_rehearsal_waits_for_nobody_or_everybody_for_it(tmp_path, many):
     )
     try:
         cell = "import os, rehearsing; s = next(rehearsing.steps()); print(os.getppid())"
-        first = run(server, cell, environment=environment)[0]
-        # What was warned of in the rehearsal is warned of again.
-        assert "said in the rehearsal" in "".join(o.get("text", "") for o in first)
-        assert str(server.pid) in "".join(o.get("text", "") for o in first)
-        steps = len(told.read_text().split()) - 1
+        for number in (1, 2):
+            outputs = run(server, cell, environment=environment)[0]
+            said = "".join(output.get("text", "") for output in outputs)
+            assert str(server.pid) in said
+            # What was warned of in the rehearsal is warned of again.
+            assert "said in the rehearsal" in said
+            steps = len(told.read_text().split()) - number
         assert steps == 20 if many else 1 <= steps < 20
     finally:
         server.close()
+
+
+class Asked:
+    """A client's end on which somebody asks once a step was done."""
+
+    def __init__(self, monkeypatch, *, after: int):
+        self.done: list[str] = []
+        ready = lambda *_: ([1] if self.done.count("step") >= after else [], [], [])  # noqa: E731
+        monkeypatch.setattr(forkserver.select, "select", ready)
+        monkeypatch.setattr(forkserver._Server, "_answer", lambda _: not self.done.append("asked"))
+        monkeypatch.setattr(forkserver.pkgutil, "resolve_name", lambda _: self.steps)
+        monkeypatch.setattr(forkserver._Server, "__post_init__", lambda _: None)
+
+    def steps(self):
+        for _ in range(4):
+            self.done.append("step")
+            yield
+
+
+@pytest.mark.parametrize(
+    ("how_much", "after", "done"),
+    [
+        (forkserver._UNTIL_ASKED, 0, "asked step"),
+        (forkserver._UNTIL_ASKED, 2, "step step asked step"),
+        (forkserver._WHOLE, 0, "asked step step step step"),
+        (forkserver._WHOLE, 2, "step step asked step step"),
+    ],
+)
+def test_who_asks_first_is_answered_before_the_next_step(how_much, after, done, monkeypatch):
+    asked = Asked(monkeypatch, after=after)
+    forkserver._Server(None, (None, None), {}).rehearse("a:b", how_much)
+    assert " ".join(asked.done) == done
 
 
 def test_a_rehearsal_ends_with_its_client(tmp_path):
@@ -314,9 +348,11 @@ STUCK = {
     "a shell": "import os; os.system('sleep 600')",
 }
 CLIENT = """
-import os, sys
-from helpers import forkserver
-with forkserver.started(os.environ) as server:
+import contextlib, os, sys
+from helpers import cli, forkserver
+modules = ("ipykernel.kernelapp", "ipykernel.ipkernel")
+server = forkserver.ForkServer(os.environ, modules=modules, rehearsal="")
+with contextlib.closing(server):
     import nbformat
     from nbclient import NotebookClient
     from helpers import kernels

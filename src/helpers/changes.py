@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import geopandas as gpd
@@ -43,8 +42,6 @@ _ON_LINE_DEG = 1e-9
 # A line that a piece of change shares so little of only touches it: 1 mm, for the same reason.
 _TOUCH_KM = 1e-6
 _DEPTH_STEP_M = 250.0
-# Pairs of a point and a line that are in memory at a time.
-_PAIRS = 1_000_000
 
 _GEOD = Geod(ellps="WGS84")
 
@@ -629,15 +626,17 @@ def reach_km(pieces: Geometries, edge: Sides) -> FloatArray:
     ends = edge.ends * metres_per_degree(_middle_lat(pieces))[edge.owner][:, None]
     # What of the edge lies on the old line is no way from it. Where a line ends, another begins.
     points, owner = _spots(ends[~edge.old], edge.owner[~edge.old])
-    order = np.argsort(edge.owner[edge.old], kind="stable")
-    lines, line_owner = ends[edge.old][order], edge.owner[edge.old][order]
+    at, line = np.unique(edge.owner[edge.old], return_inverse=True)
+    order = np.argsort(line, kind="stable")
+    own: Geometries = np.full(len(pieces), None)
+    own[at] = shapely.multilinestrings(
+        shapely.linestrings(ends[edge.old][order]), indices=line[order]
+    )
+    shapely.prepare(own)
     known = ~np.isnan(reach[owner])
-    points, owner = points[known], owner[known]
-    first = np.searchsorted(line_owner, owner)
-    count = np.searchsorted(line_owner, owner, side="right") - first
-    for some in _portions(count):
-        near = _nearest_of(points[some], lines, first[some], count[some])
-        np.maximum.at(reach, owner[some], near / 1000)
+    owner = owner[known]
+    near = shapely.distance(shapely.points(points[known]), own[owner])
+    np.maximum.at(reach, owner, near / 1000)
     return reach
 
 
@@ -648,25 +647,6 @@ def _spots(ends: FloatArray, owner: IntArray) -> tuple[FloatArray, IntArray]:
     line = np.repeat(np.arange(len(ends)), steps)
     number = np.arange(len(line)) - np.repeat(np.cumsum(steps) - steps, steps)
     return ends[line, 0] + along[line] * (number / steps[line])[:, None], owner[line]
-
-
-def _portions(count: IntArray) -> list[slice]:
-    """Points, in portions whose pairs with lines fit in memory."""
-    pairs = np.cumsum(count)
-    limits = np.arange(_PAIRS, pairs[-1] if len(pairs) else 0, _PAIRS)
-    cuts_at = np.unique([0, *np.searchsorted(pairs, limits), len(count)])
-    return [slice(a, b) for a, b in pairwise(cuts_at.tolist())]
-
-
-def _nearest_of(
-    points: FloatArray, lines: FloatArray, first: IntArray, count: IntArray
-) -> FloatArray:
-    """Distance of each point from the nearest of its lines: so many, from the first on."""
-    point = np.repeat(np.arange(len(points)), count)
-    starts = np.cumsum(count) - count
-    line = np.arange(len(point)) + np.repeat(first - starts, count)
-    apart = _apart(points[point], lines[line])
-    return np.minimum.reduceat(apart, starts)
 
 
 def _apart(points: FloatArray, ends: FloatArray) -> FloatArray:

@@ -148,8 +148,8 @@ class ForkServer:
     rehearsal
         What it does then, "module:function"; nothing where it is empty.
     many
-        Whether so many kernels will be asked for that the rehearsal is worth waiting for; without
-        it ends at the first request.
+        Whether so many kernels will be asked for that all of the rehearsal is worth waiting for.
+        The first to be asked for never waits.
     """
 
     def __init__(
@@ -288,10 +288,28 @@ class _Server:
     wake: tuple[socket.socket, socket.socket]
     children: dict[int, socket.socket]
 
-    def run(self) -> None:
-        """Answer requests until the client's end is closed, then kill what is left."""
+    def __post_init__(self) -> None:
         signal.set_wakeup_fd(self.wake[1].fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+
+    def rehearse(self, name: str, how_much: str) -> None:
+        """Do what kernels will do, so that what a process remembers of it is there in each of them.
+
+        Who asks first does not wait: with two lanes a core would be idle. Those after it wait for
+        all of it, or for the step that follows. A fault is a kernel's to meet and to tell. Warnings
+        are not remembered as given. There is no reason to go on when the client is gone.
+        """
+        with contextlib.suppress(Exception):
+            steps, asked, going = pkgutil.resolve_name(name)(), False, True
+            while going:
+                if not asked and select.select([self.client], [], [], 0)[0]:
+                    asked = self._answer()
+                    if not asked:
+                        return
+                going = _step(steps) and not (asked and how_much == _UNTIL_ASKED)
+
+    def run(self) -> None:
+        """Answer requests until the client's end is closed, then kill what is left."""
         open_ = True
         while open_:
             ready, _, _ = select.select([self.client, self.wake[0]], [], [])
@@ -319,6 +337,7 @@ class _Server:
             return False
         request = json.loads(self._read(_LENGTH.unpack(head)[0]))
         stdout, stderr, news = received
+        gc.freeze()  # so that a child, which looks for garbage, does not copy what is here
         pid = os.fork()
         if pid == 0:
             self._become(request, stdout, stderr, news)
@@ -356,6 +375,7 @@ class _Server:
 
     def _forget(self) -> None:
         """Give up what is the server's own."""
+        gc.enable()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for mine in (self.client, *self.wake, *self.children.values()):
@@ -425,18 +445,11 @@ def _threads() -> int:
     return len(list(tasks.iterdir())) if tasks.is_dir() else threading.active_count()
 
 
-def _rehearse(name: str, client: socket.socket, how_much: str) -> None:
-    """Do what kernels will do, so that what a process remembers of it is there in each of them.
-
-    A fault is a kernel's to meet and to tell. Warnings are not remembered as given. There is no
-    reason to go on when the client is gone.
-    """
-    with warnings.catch_warnings(), contextlib.suppress(Exception):
+def _step(steps: Iterator[None]) -> bool:
+    """Do one step of a rehearsal; False at its end."""
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for _ in pkgutil.resolve_name(name)():
-            told = select.select([client], [], [], 0)[0]
-            if told and (how_much == _UNTIL_ASKED or not client.recv(1, socket.MSG_PEEK)):
-                return
+        return next(steps, False) is None
 
 
 def serve(descriptor: int, rehearsal: str, how_much: str, *modules: str) -> None:
@@ -447,7 +460,8 @@ def serve(descriptor: int, rehearsal: str, how_much: str, *modules: str) -> None
     descriptor
         This end of the socket pair.
     rehearsal, how_much
-        "module:function", and whether to do all of it, or to stop when a kernel is asked for.
+        "module:function", and whether to do all of it, or to stop after the step that follows the
+        first request.
     modules
         What to import first.
     """
@@ -457,15 +471,19 @@ def serve(descriptor: int, rehearsal: str, how_much: str, *modules: str) -> None
     for name in modules:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    client = socket.socket(fileno=descriptor)
-    if rehearsal:
-        _rehearse(rehearsal, client, how_much)
-    gc.freeze()
-    gc.enable()
-    if _threads() > 1:
-        sys.exit("What was preloaded has started threads, which do not survive a fork.")
+    _stay_single()
     wake = socket.socketpair()
     for end in wake:
         end.settimeout(0)
+    server = _Server(socket.socket(fileno=descriptor), wake, {})
+    if rehearsal:
+        server.rehearse(rehearsal, how_much)
+        _stay_single()
+    gc.enable()
     # What was sent meanwhile waits in the connection.
-    _Server(client, wake, {}).run()
+    server.run()
+
+
+def _stay_single() -> None:
+    if _threads() > 1:
+        sys.exit("What was preloaded has started threads, which do not survive a fork.")

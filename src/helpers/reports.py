@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,11 @@ def _make_locked(ws: Workspace, asked: Request, target: Path, **options: Any) ->
     jobs = plan(ws, asked)
     source = made_from(ws, asked, jobs)
     environment = os.environ | {"FRONTLINE_ROOT": str(ws.root), "FRONTLINE_OUTPUT": str(building)}
+    encode = partial(pages.encode, building / "figures")
     try:
-        notebooks = runner.run_all(jobs, building / "notebooks", environment, **options)
+        notebooks = runner.run_all(
+            jobs, building / "notebooks", environment, finished=encode, **options
+        )
     except ReportError as failure:
         kept = ws.reports / "failed" / target.name
         shutil.rmtree(kept, ignore_errors=True)

@@ -11,6 +11,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +210,12 @@ def clean(notebook: NotebookNode) -> None:
 
 
 def _run_in_lane(
-    job: Job, folder: Path, environment: Mapping[str, str], **options: Any
+    job: Job,
+    folder: Path,
+    environment: Mapping[str, str],
+    *,
+    finished: Callable[[], None],
+    **options: Any,
 ) -> NotebookNode:
     """Run a job in a thread with an event loop of its own, and close that loop.
 
@@ -217,10 +223,12 @@ def _run_in_lane(
     """
     loop = ensure_event_loop()
     try:
-        return run(job, folder, environment, **options)
+        executed = run(job, folder, environment, **options)
     finally:
         loop.close()
         asyncio.set_event_loop(None)
+    finished()
+    return executed
 
 
 def refresh(folder: Path, root: Path) -> list[Path]:
@@ -268,14 +276,15 @@ def cells(jobs: Sequence[Job]) -> int:
 def _longest_first(jobs: Sequence[Job]) -> list[Job]:
     """Order jobs so that no lane is left alone with a long one at the end.
 
-    A notebook that runs several times does a part each time; its parts come last, and may find
-    figures that others have drawn.
+    A notebook is kept with what it made last: the larger that is, the longer it takes. One that
+    runs several times does a part each time; its parts come last, and may find figures that others
+    have drawn.
     """
     runs = Counter(job.notebook for job in jobs)
-    return sorted(jobs, key=lambda job: (runs[job.notebook] > 1, -cells([job])))
+    return sorted(jobs, key=lambda job: (runs[job.notebook] > 1, -job.notebook.stat().st_size))
 
 
-def run_all(
+def run_all(  # noqa: PLR0913  # what is needed are three
     jobs: Sequence[Job],
     folder: Path,
     environment: Mapping[str, str],
@@ -283,6 +292,7 @@ def run_all(
     lanes: int = 2,
     server: ForkServer | None = None,
     progress: Progress = lambda _name, _done, _all: None,
+    finished: Callable[[], None] = lambda: None,
 ) -> dict[str, NotebookNode]:
     """Check all jobs, then run them, several at a time.
 
@@ -301,6 +311,8 @@ def run_all(
     progress
         Called after each code cell, from any thread, with the name of the run, the cells done and
         the cells there are.
+    finished
+        Called after each notebook, in its lane: what can be done already.
 
     Returns
     -------
@@ -316,7 +328,7 @@ def run_all(
     """
     for job in jobs:
         check(job)
-    count, finished = cells(jobs), itertools.count(1)
+    count, numbers = cells(jobs), itertools.count(1)
     results: dict[str, NotebookNode] = {}
     failures: list[str] = []
     with ThreadPoolExecutor(max_workers=max(1, lanes)) as pool:
@@ -324,12 +336,10 @@ def run_all(
         for job in _longest_first(jobs):
 
             def cell_done(name: str = job.name) -> None:
-                progress(name, next(finished), count)
+                progress(name, next(numbers), count)
 
-            future = pool.submit(
-                _run_in_lane, job, folder, environment, server=server, cell_done=cell_done
-            )
-            futures[future] = job
+            lane = partial(_run_in_lane, server=server, cell_done=cell_done, finished=finished)
+            futures[pool.submit(lane, job, folder, environment)] = job
         for future in as_completed(futures):
             try:
                 results[futures[future].name] = future.result()
