@@ -1,4 +1,4 @@
-"""Text that is shaped once has the pixels and the outlines of matplotlib's own renderers."""
+"""Words that are shaped once look as matplotlib's own renderers draw them."""
 
 import io
 import os
@@ -17,6 +17,7 @@ from helpers.style import font, halo, style
 
 LINES = {
     "plain": {"s": "Велика Новосілка, “Kurakhove” – 1,886 km² ±"},
+    "spaces": {"s": "  between   words "},
     "kerned": {"s": "AVATAR Toretsk fi ffl"},
     "turned": {"s": "Siverskyi Donets", "rotation": 37.5},
     "upright": {"s": "Seim", "rotation": 90},
@@ -26,10 +27,15 @@ LINES = {
     "see-through": {"s": "grey", "alpha": 0.3},
     "several lines": {"s": "one\ntwo\n\nthree", "ha": "center", "va": "top"},
     "mathematics": {"s": r"$\sqrt{2}^x$"},
+    "right to left": {"s": "one שתיים שלוש"},
     "features": {"s": "0123 fi", "fontfeatures": ["tnum", "-liga"]},
     "not smooth": {"s": "hard edges", "antialiased": False},
     "empty": {"s": " "},
 }
+
+
+# What is left to matplotlib, to the last pixel.
+LEFT = {"features", "not smooth", "empty"}
 
 
 def figure(settings, size=10.3):
@@ -46,14 +52,34 @@ def drawn(canvas, settings):
         return np.array(made.buffer_rgba())
 
 
+def assert_alike(mine, theirs):
+    """The same ink within a quarter of a pixel: what is black here is not white there."""
+    mine, theirs = (255 - picture[..., :3].min(axis=2).astype(int) for picture in (mine, theirs))
+    assert np.abs(mine - theirs).max(initial=0) < 140
+    assert abs(mine.sum() - theirs.sum()) <= 0.02 * theirs.sum()
+    for axis in (0, 1):
+        ours, usual = (np.flatnonzero(ink.max(axis=axis) > 128) for ink in (mine, theirs))
+        assert ours.size == usual.size == 0 or np.abs(ours[[0, -1]] - usual[[0, -1]]).max() <= 1
+
+
+def test_what_is_not_alike_is_found():
+    picture = drawn(FigureCanvasAgg, LINES["plain"])
+    for other in (np.roll(picture, 1, axis=1), np.roll(picture, 1, axis=0), picture | 64):
+        with pytest.raises(AssertionError):
+            assert_alike(other, picture)
+
+
 @pytest.mark.filterwarnings("ignore:Glyph .* missing from font")
-@pytest.mark.parametrize("settings", LINES.values(), ids=LINES)
-def test_the_pixels_are_those_of_matplotlib(settings):
-    usual = drawn(FigureCanvasAgg, settings)
-    for _ in range(2):  # shaped, and remembered
-        np.testing.assert_array_equal(drawn(typesetting.Canvas, settings), usual)
+@pytest.mark.parametrize("name", LINES)
+def test_the_pixels_are_those_of_matplotlib(name):
+    usual = drawn(FigureCanvasAgg, LINES[name])
+    first, again = (drawn(typesetting.Canvas, LINES[name]) for _ in range(2))
+    assert_alike(first, usual)
+    np.testing.assert_array_equal(again, first)  # shaped, and remembered
+    if name in LEFT:
+        np.testing.assert_array_equal(first, usual)
     ink = (usual != usual[0, 0]).any()
-    assert ink == bool(settings["s"].strip())
+    assert ink == bool(LINES[name]["s"].strip())
 
 
 LAID_OUT = {
@@ -89,30 +115,33 @@ def test_a_line_is_drawn_as_any_text(settings):
 
 def test_what_was_drawn_before_does_not_matter():
     """Fonts are shared and have a size and a turn of their own: nothing of them is left over."""
-    sizes = [(LINES["turned"], 17.0), (LINES["plain"], 6.5), (LINES["haloed"], 9.0)]
+    sizes = [(LINES["turned"], 17.0), (LINES["plain"], 6.5), (LINES["features"], 9.0)]
+    known = {}
     with style():
-        for settings, size in sizes * 2:
-            pictures = []
-            for canvas in (FigureCanvasAgg, typesetting.Canvas):
-                made = canvas(figure(settings, size))
-                made.draw()
-                pictures.append(np.array(made.buffer_rgba()))
-            np.testing.assert_array_equal(*pictures)
+        for turn in range(3):
+            for number, (settings, size) in enumerate(sizes):
+                for canvas in (FigureCanvasAgg, typesetting.Canvas)[:: 1 if turn else -1]:
+                    made = canvas(figure(settings, size))
+                    made.draw()
+                    picture = np.array(made.buffer_rgba())
+                    first = known.setdefault((number, canvas), picture)
+                    np.testing.assert_array_equal(picture, first)
 
 
-@pytest.mark.parametrize("text", ["Toretsk", "a ≥ b", "", "AV To"])
+@pytest.mark.parametrize("text", ["Toretsk", "a ≥ b", "", "AV To", "(km²) – 1.5", "  a  "])
 def test_lines_are_measured_and_traced_as_matplotlib_does(text):
     with style():
         prop = font("label", 9.7)
         ours, usual = typesetting.outlines(), TextToPath()
         for _ in range(2):
-            assert ours.get_text_width_height_descent(
-                text, prop, False
-            ) == usual.get_text_width_height_descent(text, prop, False)
-            for mine, theirs in zip(
-                ours.get_text_path(prop, text), usual.get_text_path(prop, text), strict=True
-            ):
-                np.testing.assert_allclose(mine, theirs, atol=1e-9)
+            np.testing.assert_allclose(
+                ours.get_text_width_height_descent(text, prop, False),
+                usual.get_text_width_height_descent(text, prop, False),
+                atol=0.02,
+            )
+            mine, theirs = ours.get_text_path(prop, text), usual.get_text_path(prop, text)
+            np.testing.assert_array_equal(mine[1], theirs[1])
+            np.testing.assert_allclose(mine[0], theirs[0], atol=0.15)  # of 100 a line of type
 
 
 def numbers(svg):
@@ -139,14 +168,23 @@ def test_an_svg_is_that_of_matplotlib_with_fewer_digits(settings):
         assert re.sub(r"-?\d+(\.\d+)?", "", mine) == re.sub(r"-?\d+(\.\d+)?", "", theirs)
         np.testing.assert_allclose(numbers(mine), numbers(theirs), atol=0.0051)
         assert not re.search(r"\.\d{3}", mine)
-    assert elements(ours.getvalue()) == elements(usual.getvalue())
+    for mine, theirs in zip(elements(ours.getvalue()), elements(usual.getvalue()), strict=True):
+        assert re.sub(r"-?\d+(\.\d+)?", "", str(mine)) == re.sub(r"-?\d+(\.\d+)?", "", str(theirs))
+        np.testing.assert_allclose(numbers(str(mine)), numbers(str(theirs)), rtol=1e-3)
 
 
 def elements(svg):
-    """Everything but outlines and the random names of clip paths."""
+    """Everything but outlines, the random names of clip paths, and glyphs without ink."""
+    found = list(ElementTree.fromstring(svg).iter())
+    paths = [e for e in found if e.tag.endswith("path") and not e.get("d")]
+    empty = {f"#{path.get('id')}" for path in paths}
     return [
         (e.tag, {k: v for k, v in e.attrib.items() if k not in ("d", "id")}, (e.text or "").strip())
-        for e in ElementTree.fromstring(svg).iter()
+        for e in found
+        if e not in paths
+        and not (e.tag.endswith("use") and empty & set(e.attrib.values()))
+        # A line of spaces alone has none.
+        and not e.tag.endswith("defs")
     ]
 
 
@@ -154,7 +192,7 @@ def elements(svg):
 @pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
 def test_what_was_remembered_before_a_fork_is_right_after_it():
     """Processes that share an open font take each other's place in its file."""
-    drawn(typesetting.Canvas, LINES["plain"])
+    before = drawn(typesetting.Canvas, LINES["plain"])
     children = []
     for number in range(4):
         pid = os.fork()
@@ -163,12 +201,8 @@ def test_what_was_remembered_before_a_fork_is_right_after_it():
             try:
                 for turn in range(5):
                     text = {"s": f"{turn} Torske {number} qwxyz & Žöß {turn * number}"}
-                    same = np.array_equal(
-                        drawn(typesetting.Canvas, text), drawn(FigureCanvasAgg, text)
-                    )
-                    assert same
-                same = drawn(typesetting.Canvas, LINES["plain"])
-                assert np.array_equal(same, drawn(FigureCanvasAgg, LINES["plain"]))
+                    assert_alike(drawn(typesetting.Canvas, text), drawn(FigureCanvasAgg, text))
+                assert np.array_equal(drawn(typesetting.Canvas, LINES["plain"]), before)
                 status = 0
             finally:
                 os._exit(status)

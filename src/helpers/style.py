@@ -248,6 +248,8 @@ def _settings() -> dict[Any, Any]:
         "svg.fonttype": "path",
         "svg.hashsalt": "frontline-notebooks",
         "text.color": COLOURS["text"],
+        # As in the SVG, and as `helpers.typesetting` draws.
+        "text.hinting": "none",
         # A dollar sign in a name is a dollar sign.
         "text.parse_math": False,
         "xtick.color": COLOURS["subtle"],
@@ -326,7 +328,7 @@ def measure(text: str, role: FontRole, size: float, dpi: int) -> tuple[float, fl
     Parameters
     ----------
     text
-        One line; trailing spaces have no width.
+        One line; the spaces around it count.
     role, size
         Font role, and size in points.
     dpi

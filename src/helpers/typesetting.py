@@ -1,40 +1,60 @@
-"""Canvases that shape a line of text once, however often it is measured and drawn.
+"""Canvases that shape a word and trace a glyph once, however often they are measured and drawn.
 
 Shaping, hinting and outlines of text are most of what a figure costs in matplotlib: each word is
-shaped when it is measured, again when it is drawn, and all of that for each file. Here what depends
-on font, size and words alone is remembered by the process. The pixels are those of matplotlib's own
-renderers (tests/test_typesetting.py compares them); lines with mathematics, OpenType features or a
-language are left to these.
+shaped when it is measured, again when it is drawn, at every size, and all of that for each file.
+Here a word is shaped once for each font, at the size of outlines; lines are words set side by side,
+and pixels and SVG are drawn from the same outlines, without hinting. What differs from matplotlib's
+own renderers is a shade of grey along the edges (tests/test_typesetting.py compares them); lines
+with mathematics, OpenType features, a language or a direction of their own are left to these.
 """
 
 from __future__ import annotations
 
 import io
-import math
+import unicodedata
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import IO, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib import _path as agg_paths
-from matplotlib import _text_helpers
-from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg, get_hinting_flag
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.backends.backend_svg import RendererSVG, _generate_css, _generate_transform
 from matplotlib.colors import rgb2hex
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontPath, FontProperties, fontManager, get_font
-from matplotlib.ft2font import FT2Font, LoadFlags, RenderMode
+from matplotlib.ft2font import LoadFlags
 from matplotlib.path import Path
 from matplotlib.text import Text, TextToPath
 
 # Digits after the point in the paths of an SVG: a hundredth of a point is a fiftieth of a pixel.
 _SVG_DIGITS = 2
 _COMMANDS = [b"M", b"L", b"Q", b"C", b"z"]
-# FreeType counts in 64ths of a pixel, and scales by 65536ths.
-_SUBPIXELS = 64
+# FreeType gives an unhinted advance in 65536ths of a pixel.
 _ONE = 0x10000
+_RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
 
-_Bitmap = tuple[npt.NDArray[np.uint8], int, int]
+_Curve = tuple[npt.NDArray[np.float64], npt.NDArray[Any]]
+
+
+# Words --------------------------------------------------------------------------------------
+
+
+class _Word(NamedTuple):
+    """A shaped word: name and place of each glyph, advance, and the box of its ink.
+
+    The box is left, bottom, right, top; all are pixels at the size of outlines.
+    """
+
+    glyphs: tuple[tuple[str, float, float], ...]
+    advance: float
+    box: tuple[float, ...]
+
+
+# The outline behind each name. An open font must not outlive a fork, so none is kept.
+_CURVES: dict[str, _Curve] = {}
+_NO_INK = (np.inf, np.inf, -np.inf, -np.inf)
 
 
 @lru_cache(maxsize=256)
@@ -43,70 +63,114 @@ def _files(prop: FontProperties) -> tuple[FontPath, ...]:
     return tuple(manager._find_fonts_by_props(prop))
 
 
-def _opened(prop: FontProperties, size: float, dpi: float) -> FT2Font:
-    """A font as matplotlib keeps it, set to a size.
-
-    It is asked for each time: an open font must not outlive a fork, so it is in no cache of ours.
-    """
-    font = get_font(_files(prop))
+@lru_cache(maxsize=16384)
+def _word(text: str, files: tuple[FontPath, ...]) -> _Word:
+    font: Any = get_font(files)
     font.clear()
-    font.set_size(size, dpi)
-    return font
+    font.set_size(TextToPath.FONT_SCALE, TextToPath.DPI)
+    namer: Any = _OUTLINES
+    glyphs, inks, advance = [], [np.empty((0, 2))], 0.0
+    for item in font._layout(text, LoadFlags.NO_HINTING):
+        name = namer._get_glyph_repr(item.ft_object, item.glyph_index)
+        loaded = item.ft_object.load_glyph(item.glyph_index, flags=LoadFlags.NO_HINTING)
+        if name not in _CURVES:
+            _CURVES[name] = item.ft_object.get_path()
+        vertices, codes = _CURVES[name]
+        inks.append(vertices[codes != Path.CLOSEPOLY] + [item.x, item.y])
+        glyphs.append((name, item.x, item.y))
+        advance = max(advance, item.x + loaded.linearHoriAdvance / _ONE)
+    ink = np.concatenate(inks)
+    box = (*ink.min(axis=0).tolist(), *ink.max(axis=0).tolist()) if len(ink) else _NO_INK
+    return _Word(tuple(glyphs), advance, box)
 
 
-# Agg ----------------------------------------------------------------------------------------
-
-
-class _Glyph(NamedTuple):
-    """A glyph of a shaped line: its font, number there, and place in pixels from the line's."""
-
-    file: str
-    number: int
-    x: float
-    y: float
+def _words(text: str, prop: FontProperties) -> Iterator[tuple[_Word, float]]:
+    """The words of a line, each with its distance from the start of the line."""
+    files = _files(prop)
+    if any(unicodedata.bidirectional(letter) in _RIGHT_TO_LEFT for letter in text):
+        yield _word(text, files), 0.0
+        return
+    space = _word(" ", files).advance
+    x = 0.0
+    for part in text.split(" "):
+        word = _word(part, files)
+        yield word, x
+        x += word.advance + space
 
 
 @lru_cache(maxsize=8192)
-def _measured(text: str, prop: FontProperties, dpi: float) -> tuple[float, float, float]:
-    """Width, height and descent in pixels."""
-    font = _opened(prop, prop.get_size_in_points(), dpi)
-    font.set_text(text, 0.0, flags=get_hinting_flag())
-    width, height = font.get_width_height()
-    return width / _SUBPIXELS, height / _SUBPIXELS, font.get_descent() / _SUBPIXELS
+def _extent(text: str, prop: FontProperties) -> tuple[float, float, float]:
+    """Width with the spaces around it, height and descent of a line."""
+    words = list(_words(text, prop))
+    boxes = np.array([np.add(word.box, (x, 0, x, 0)) for word, x in words])
+    left, bottom = boxes[:, :2].min(axis=0).tolist()
+    right, top = boxes[:, 2:].max(axis=0).tolist()
+    last, x = words[-1]
+    width = max(right, x + last.advance) - min(left, 0.0)
+    return (width, top - bottom, -bottom) if right > left else (width, 0.0, 0.0)
 
 
 @lru_cache(maxsize=4096)
-def _shaped(text: str, prop: FontProperties, dpi: float) -> tuple[_Glyph, ...]:
-    font: Any = _opened(prop, prop.get_size_in_points(), dpi)
-    return tuple(
-        _Glyph(item.ft_object.fname, item.glyph_index, item.x, item.y)
-        for item in font._layout(text, flags=get_hinting_flag())
-    )
+def _glyphs(text: str, prop: FontProperties) -> list[tuple[str, float, float]]:
+    """Name and place of each glyph of a line."""
+    return [(name, x + dx, dy) for word, x in _words(text, prop) for name, dx, dy in word.glyphs]
 
 
-class _Face(NamedTuple):
-    """A font at a size, turned."""
-
-    file: str
-    size: float
-    dpi: float
-    angle: float
-
-    def matrix(self) -> npt.NDArray[np.int_]:
-        """The turn, as FreeType takes it."""
-        cos, sin = math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle))
-        turn: npt.NDArray[np.int_] = (_ONE * np.array([[cos, -sin], [sin, cos]])).round()
-        return turn.astype(int)
+@lru_cache(maxsize=4096)
+def _outline(text: str, prop: FontProperties) -> _Curve:
+    glyphs = _glyphs(text, prop)
+    if not glyphs:
+        return np.empty((0, 2)), np.empty(0, dtype=Path.code_type)
+    curves = [_CURVES[name] for name, *_ in glyphs]
+    places = np.repeat([place for _, *place in glyphs], [len(codes) for _, codes in curves], axis=0)
+    vertices = np.concatenate([vertices for vertices, _ in curves])
+    return vertices + places, np.concatenate([codes for _, codes in curves])
 
 
-@lru_cache(maxsize=16384)
-def _bitmap(face: _Face, number: int, phase: tuple[int, int]) -> _Bitmap:
-    """Grey values of a glyph that starts so many 64ths of a pixel right of and above a pixel."""
-    font: Any = get_font(face.file)
-    font.set_size(face.size, face.dpi)
-    font._set_transform(face.matrix(), list(phase))
-    found = font._render_glyph(number, get_hinting_flag(), RenderMode.NORMAL)
-    return np.array(found.buffer), found.left, found.top
+def _plain(mtext: Any) -> bool:
+    return mtext is None or not (mtext.get_fontfeatures() or mtext.get_language())
+
+
+class _Outlines(TextToPath):
+    """Measures and traces lines of text."""
+
+    def get_text_width_height_descent(
+        self, s: str, prop: FontProperties, ismath: Any
+    ) -> tuple[float, float, float]:
+        """Measure a line, points."""
+        if ismath:
+            sizes: tuple[float, float, float] = super().get_text_width_height_descent(
+                s, prop, ismath
+            )
+            return sizes
+        scale = prop.get_size_in_points() / self.FONT_SCALE
+        width, height, descent = _extent(s, prop)
+        return width * scale, height * scale, descent * scale
+
+    def get_text_path(
+        self,
+        prop: FontProperties,
+        s: str,
+        ismath: Any = False,  # noqa: FBT002
+        *,
+        features: Any = None,
+        language: Any = None,
+    ) -> Any:
+        """Vertices and codes of the outline of a line."""
+        if ismath or features or language:
+            return super().get_text_path(prop, s, ismath, features=features, language=language)
+        return _outline(s, prop)
+
+
+_OUTLINES = _Outlines()
+
+
+def outlines() -> TextToPath:
+    """What measures and traces text for outlines."""
+    return _OUTLINES
+
+
+# Pixels -------------------------------------------------------------------------------------
 
 
 class Agg(RendererAgg):
@@ -125,7 +189,9 @@ class Agg(RendererAgg):
                 s, prop, ismath
             )
             return sizes
-        return _measured(s, prop, self.dpi)
+        width, height, descent = _OUTLINES.get_text_width_height_descent(s, prop, ismath)
+        scale = self.dpi / 72
+        return width * scale, height * scale, descent * scale
 
     def draw_text(  # noqa: PLR0913  # matplotlib's own signature
         self,
@@ -138,28 +204,12 @@ class Agg(RendererAgg):
         ismath: Any = False,  # noqa: FBT002
         mtext: Any = None,
     ) -> None:
-        """Draw a line of text without a halo; those with one are outlines."""
+        """Draw a line of text."""
         if ismath or not gc.get_antialiased() or not _plain(mtext):
             super().draw_text(gc, x, y, s, prop, angle, ismath, mtext)
-            return
-        cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-        size, bottom = prop.get_size_in_points(), int(self.height)
-        for file, number, dx, dy in _shaped(s, prop, self.dpi):
-            right = round(_SUBPIXELS * (x + dx * cos - dy * sin))
-            up = round(_SUBPIXELS * (self.height - y + dx * sin + dy * cos))
-            phase = right % _SUBPIXELS, up % _SUBPIXELS
-            grey, left, top = _bitmap(_Face(file, size, self.dpi, angle), number, phase)
-            self._renderer.draw_text_image(
-                grey,
-                left + right // _SUBPIXELS,
-                bottom - top - up // _SUBPIXELS + len(grey),
-                0,
-                gc,
-            )
-
-
-def _plain(mtext: Any) -> bool:
-    return mtext is None or not (mtext.get_fontfeatures() or mtext.get_language())
+        else:
+            ours: Any = self
+            ours._draw_text_as_path(gc, x, y, s, prop, angle, ismath, mtext)
 
 
 class Line(Text):
@@ -213,65 +263,7 @@ class Canvas(FigureCanvasAgg):
         return renderer
 
 
-# Outlines and SVG ---------------------------------------------------------------------------
-
-
-class _Outlines(TextToPath):
-    """Outlines of text, each line shaped and each glyph traced once."""
-
-    def get_text_width_height_descent(
-        self, s: str, prop: FontProperties, ismath: Any
-    ) -> tuple[float, float, float]:
-        """Measure a line without hinting, points."""
-        if ismath:
-            sizes: tuple[float, float, float] = super().get_text_width_height_descent(
-                s, prop, ismath
-            )
-            return sizes
-        scale = prop.get_size_in_points() / self.FONT_SCALE
-        width, height, descent = _extent(s, prop)
-        return width * scale, height * scale, descent * scale
-
-    def get_text_path(
-        self,
-        prop: FontProperties,
-        s: str,
-        ismath: Any = False,  # noqa: FBT002
-        *,
-        features: Any = None,
-        language: Any = None,
-    ) -> Any:
-        """Vertices and codes of the outline of a line."""
-        if ismath or features or language:
-            return super().get_text_path(prop, s, ismath, features=features, language=language)
-        return _outline(s, prop)
-
-
-_OUTLINES = _Outlines()
-
-
-@lru_cache(maxsize=8192)
-def _extent(text: str, prop: FontProperties) -> tuple[float, float, float]:
-    """Width, height and descent at the size of outlines."""
-    font = _opened(prop, TextToPath.FONT_SCALE, TextToPath.DPI)
-    font.set_text(text, 0.0, flags=LoadFlags.NO_HINTING)
-    width, height = font.get_width_height()
-    return width / _SUBPIXELS, height / _SUBPIXELS, font.get_descent() / _SUBPIXELS
-
-
-class _Traced(NamedTuple):
-    """A line as glyphs: name and place of each, and the outline behind each name."""
-
-    places: list[tuple[str, float, float]]
-    outlines: dict[str, tuple[npt.NDArray[np.float64], npt.NDArray[Any]]]
-
-    @property
-    def uses(self) -> str:
-        """The glyphs as elements of an SVG."""
-        return "".join(
-            f'<use xlink:href="#{name}"{_attribute(_generate_transform([("translate", (x, y))]))}/>'
-            for name, x, y in self.places
-        )
+# SVG ----------------------------------------------------------------------------------------
 
 
 def _attribute(transform: str) -> str:
@@ -279,35 +271,12 @@ def _attribute(transform: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _traced(text: str, prop: FontProperties) -> _Traced:
-    font = _opened(prop, TextToPath.FONT_SCALE, TextToPath.DPI)
-    namer: Any = _OUTLINES
-    places, outlines = [], {}
-    for item in _text_helpers.layout(text, font):
-        name = namer._get_glyph_repr(item.ft_object, item.glyph_index)
-        places.append((name, item.x, item.y))
-        if name not in outlines:
-            outlines[name] = item.ft_object.get_path()
-    return _Traced(places, outlines)
-
-
-@lru_cache(maxsize=4096)
 def _uses(text: str, prop: FontProperties) -> str:
-    return _traced(text, prop).uses
-
-
-@lru_cache(maxsize=4096)
-def _outline(text: str, prop: FontProperties) -> tuple[npt.NDArray[np.float64], npt.NDArray[Any]]:
-    places, outlines = _traced(text, prop)
-    if not places:
-        return np.empty((0, 2)), np.empty(0, dtype=Path.code_type)
-    vertices = [outlines[name][0] + [x, y] for name, x, y in places]
-    return np.concatenate(vertices), np.concatenate([outlines[name][1] for name, *_ in places])
-
-
-def outlines() -> TextToPath:
-    """What measures and traces text for outlines."""
-    return _OUTLINES
+    """The glyphs of a line as elements of an SVG."""
+    return "".join(
+        f'<use xlink:href="#{name}"{_attribute(_generate_transform([("translate", (x, y))]))}/>'
+        for name, x, y in _glyphs(text, prop)
+    )
 
 
 class _Svg(RendererSVG):
@@ -340,8 +309,8 @@ class _Svg(RendererSVG):
         writer.comment(s)
         look = {} if colour == "#000000" else {"fill": colour}
         writer.start("g", style=_generate_css(look), transform=_generate_transform(place))
-        known = _traced(s, prop).outlines
-        self._update_glyph_map_defs({k: v for k, v in known.items() if k not in self._glyph_map})
+        names = dict.fromkeys(name for name, *_ in _glyphs(s, prop))
+        self._update_glyph_map_defs({n: _CURVES[n] for n in names if n not in self._glyph_map})
         writer._XMLWriter__flush()  # what is written next stands inside the group
         self._stream.write(_uses(s, prop) + "\n")
         writer.end("g")
