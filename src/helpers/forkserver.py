@@ -52,13 +52,15 @@ PRELOAD = (
     "IPython.core.oinspect",
     "IPython.extensions.storemagic",
     "psutil",
+    "pyarrow.dataset",
     "sqlite3",
     "tornado.platform.asyncio",
     "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_svg",
+    "helpers.claims",
+    "helpers.dossiers",
+    "helpers.outputs",
     "helpers.plates",
-    "helpers.provenance",
-    "helpers.settlements",
 )
 # The server's alone. pyarrow's allocator starts a thread otherwise, and a server with threads must
 # not fork; debugpy says on import that it would be slow to debug it.
@@ -421,6 +423,7 @@ def _run(words: list[str]) -> int:
     finally:
         _end_control(IPKernelApp.instance())
         threading._shutdown()  # type: ignore[attr-defined]
+        gc.freeze()  # IPython looks for garbage at its end: let there be little to look at
         atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
