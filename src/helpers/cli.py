@@ -6,17 +6,20 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from helpers import __version__
 from helpers.errors import FrontlineError, ParameterError
 from helpers.workspace import PROJECT, Workspace
+
+if TYPE_CHECKING:
+    from helpers.forkserver import ForkServer
 
 # jsonschema would load it to check addresses of the IRI kind, of which no notebook has one. Its
 # grammar takes longer to build than everything else that a command imports.
@@ -197,10 +200,19 @@ def report(find: Callable[[], Workspace], /, day: str, **options: Any) -> None:
       frontline report 2025-01-08
       frontline report 2025-01-08 --source deepstate --compare-to 2024-12-08
     """
+    here = not (options["scheduler"] or options["dry_run"])
+    ws = find()
+    with _server(when=here and (options["force"] or not _made_before(ws, day))) as server:
+        _report(ws, day, server, **options)
+
+
+def _report(
+    ws: Workspace, day: str, server: ForkServer | None, *, jobs: int, **options: Any
+) -> None:
     from helpers import plans
     from helpers.schema import optional_day, parse_day
 
-    ws = find().known_by(optional_day(options["as_of"], "--as-of"))
+    ws = ws.known_by(optional_day(options["as_of"], "--as-of"))
     asked = plans.request(
         ws, parse_day(day), source_id=options["source"], compare_to=options["compare_to"]
     )
@@ -208,22 +220,47 @@ def report(find: Callable[[], Workspace], /, day: str, **options: Any) -> None:
     why = ["asked for"] if options["force"] else plans.stale(ws, asked)
     told = {"index": index, "why": why, "made": bool(why) and not options["dry_run"]}
     if options["dry_run"]:
-        jobs = plans.plan(ws, asked) if why else []
+        planned = plans.plan(ws, asked) if why else []
         lines = [f"{index}: {'; '.join(why) or 'nothing has changed'}"]
-        for job in jobs:
+        for job in planned:
             values = ", ".join(f"{name} {value}" for name, value in job.parameters.items())
             lines.append(f"  {job.notebook.name} ({values})")
-        told["runs"] = [{"notebook": job.notebook, "parameters": job.parameters} for job in jobs]
+        told["runs"] = [{"notebook": job.notebook, "parameters": job.parameters} for job in planned]
         _tell(told, lines, as_json=options["as_json"])
         return
     if why and options["scheduler"]:
         from helpers import cluster, tasks
 
         with cluster.connected(options["scheduler"], ws) as found:
-            found.pool.submit(tasks.make_report, ws, asked, options["jobs"]).result()
+            found.pool.submit(tasks.make_report, ws, asked, jobs).result()
     elif why:
-        _make_report(ws, asked, options["jobs"])
+        _make_report(ws, asked, jobs, server)
     _tell(told, [index], as_json=options["as_json"])
+
+
+def _make_report(ws: Workspace, asked: Any, jobs: int, server: ForkServer | None = None) -> None:
+    with nullcontext(server) if server else _server() as forks:
+        from helpers import reports
+
+        with _cells("Report") as progress:
+            reports.make(ws, asked, lanes=jobs, server=forks, progress=progress)
+
+
+@contextmanager
+def _server(*, when: bool = True, many: bool = False) -> Iterator[ForkServer | None]:
+    """What forks kernels: it imports what notebooks import while this process does other things."""
+    if not when:
+        yield None
+        return
+    from helpers import forkserver
+
+    with forkserver.started(os.environ, many=many) as server:
+        yield server
+
+
+def _made_before(ws: Workspace, day: str) -> bool:
+    """Whether it may turn out that there is nothing to do."""
+    return any(index.parent.name.startswith(day) for index in ws.reports.glob("*/index.html"))
 
 
 @main.command()
@@ -303,26 +340,10 @@ def _pool(ws: Workspace, jobs: int, scheduler: str) -> Iterator[tuple[Callable[.
     from concurrent.futures import ThreadPoolExecutor
     from functools import partial
 
-    from helpers import forkserver
-
-    with (
-        forkserver.started(os.environ, many=True) as server,
-        ThreadPoolExecutor(jobs) as pool,
-    ):
+    with _server(many=True) as server, ThreadPoolExecutor(jobs) as pool:
         from helpers import reports
 
         yield partial(reports.make, lanes=1, server=server), pool
-
-
-def _make_report(ws: Workspace, asked: Any, jobs: int) -> None:
-    from helpers import forkserver
-
-    # It imports what notebooks import while this process imports what runs them.
-    with forkserver.started(os.environ) as server:
-        from helpers import reports
-
-        with _cells("Report") as progress:
-            reports.make(ws, asked, lanes=jobs, server=server, progress=progress)
 
 
 @main.command()

@@ -165,7 +165,7 @@ class ForkServer:
         self._environment = {**environment, **ENVIRONMENT}
         self._environment.pop("JPY_PARENT_PID", None)
         self._lock = threading.Lock()
-        self._given_up = False
+        self._given_up = self._asked = False
         self._socket, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -228,6 +228,7 @@ class ForkServer:
         ours, theirs = socket.socketpair()
         try:
             with theirs, self._lock:
+                self._asked = True
                 socket.send_fds(
                     self._socket, [_LENGTH.pack(len(request))], [*streams, theirs.fileno()]
                 )
@@ -251,6 +252,8 @@ class ForkServer:
     def close(self) -> None:
         """End the server; it kills the children there still are."""
         self._socket.close()
+        if not self._asked:
+            self._process.kill()  # it may be in the middle of its imports
         try:
             self._process.wait(_CLOSE_WAIT_S)
         except subprocess.TimeoutExpired:
@@ -456,7 +459,7 @@ def _step(steps: Iterator[None]) -> bool:
 
 
 def serve(descriptor: int, rehearsal: str, how_much: str, *modules: str) -> None:
-    """Be the server: import, rehearse, then fork on request until the client is gone.
+    """Be the server: import, rehearse, then fork on request until the client is gone; then end.
 
     Parameters
     ----------
@@ -485,6 +488,7 @@ def serve(descriptor: int, rehearsal: str, how_much: str, *modules: str) -> None
     gc.enable()
     # What was sent meanwhile waits in the connection.
     server.run()
+    os._exit(0)  # there is nothing to take apart that does not go with the process
 
 
 def _stay_single() -> None:

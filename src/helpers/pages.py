@@ -158,7 +158,7 @@ def _webp(png: bytes) -> str:
             reduced = _fewer_colours(image).convert("RGB")
             # More effort takes longer, and on these pictures no byte less; less makes them a tenth
             # larger.
-            reduced.save(buffer, "WEBP", lossless=True, quality=25, method=2)
+            reduced.save(buffer, "WEBP", lossless=True, quality=0, method=1)
         else:
             image.save(buffer, "WEBP", quality=_PHOTO_QUALITY, method=4)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
