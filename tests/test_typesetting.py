@@ -113,6 +113,40 @@ def test_a_line_is_drawn_as_any_text(settings):
         np.testing.assert_array_equal(mine, theirs)
 
 
+@pytest.mark.parametrize("turn", [0, 20])
+def test_a_halo_is_a_stroke_under_the_letters(turn):
+    with style():
+        pictures, files = [], []
+        for kind, look in (
+            (Text, {"path_effects": halo(3.0, "#FF8800")}),
+            (typesetting.Line, {"halo": (3.0, "#FF8800")}),
+        ):
+            page = Figure(figsize=(4, 2), dpi=143)
+            page.add_artist(
+                kind(0.1, 0.4, "Časiv Jar", font=font("label", 17), color="navy", rotation=turn)
+            ).set(transform=page.transFigure, **look)
+            typesetting.Canvas(page).draw()
+            pictures.append(np.array(page.canvas.buffer_rgba()))
+            files.append(io.BytesIO())
+            typesetting.write_svg(page, files[-1], {"Date": None})
+    for channel in range(3):  # orange and navy each show in one of them
+        mine, theirs = (picture[..., [channel] * 3] for picture in pictures)
+        assert_alike(mine, theirs)
+    if turn:
+        return
+    under, over = re.findall(
+        r'<g style="([^"]*)" transform="([^"]*)">(.*?)</g>', files[1].getvalue().decode(), re.S
+    )
+    assert "fill: none; stroke: #ff8800" in under[0]
+    assert over[0] == "fill: #000080"
+    assert under[1] == over[1]
+    scale = float(re.search(r"scale\(([\d.]+)", under[1])[1])
+    assert float(under[0].split()[-1]) * scale / 64 == pytest.approx(3.0, abs=0.01)
+    glyphs = [re.findall("<use.*?/>", text) for *_, text in (under, over)]
+    assert glyphs[0] == glyphs[1]
+    assert len(glyphs[0]) == len("ČasivJar")
+
+
 def test_what_was_drawn_before_does_not_matter():
     """Fonts are shared and have a size and a turn of their own: nothing of them is left over."""
     sizes = [(LINES["turned"], 17.0), (LINES["plain"], 6.5), (LINES["features"], 9.0)]

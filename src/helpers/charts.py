@@ -142,7 +142,7 @@ class _Page:
             transform=style.page_transform(self.figure, bottom=True),
             fontproperties=style.font(role, self.theme.key),
             color=COLOURS[colour],
-            path_effects=style.halo(),
+            halo=(2.2, COLOURS["paper"]),
             gid="annotation",
         )
         self.boxes.append(self.box(text, at, role))

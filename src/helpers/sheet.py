@@ -26,7 +26,6 @@ from helpers.style import (
     Theme,
     axes_rect,
     font,
-    halo,
     line_height_in,
     measure,
     new_figure,
@@ -109,7 +108,7 @@ class Sheet:
                 clip_on=False,
                 gid=gid,
                 zorder=11,
-                path_effects=halo(look.halo, look.halo_colour) if look.halo else None,
+                halo=(look.halo, look.halo_colour) if look.halo else None,
             )
         )
 

@@ -299,12 +299,12 @@ def font(role: FontRole, size: float) -> FontProperties:
 
 
 def halo(width: float = 2.2, colour: str = COLOURS["paper"]) -> list[AbstractPathEffect]:
-    """Path effects that set a text or line off from what lies under it.
+    """Path effects that set a shape off from what lies under it.
 
     Parameters
     ----------
     width
-        Of the whole stroke under the glyphs, points.
+        Of the whole stroke under the shape, points.
     colour
         Of the stroke.
 

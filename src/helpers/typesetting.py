@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import IO, Any, NamedTuple
 
@@ -20,19 +20,22 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib import _path as agg_paths
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
-from matplotlib.backends.backend_svg import RendererSVG, _generate_css, _generate_transform
-from matplotlib.colors import rgb2hex
+from matplotlib.backends.backend_svg import RendererSVG, _generate_transform
+from matplotlib.colors import rgb2hex, to_rgb, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontPath, FontProperties, fontManager, get_font
 from matplotlib.ft2font import LoadFlags
 from matplotlib.path import Path
+from matplotlib.patheffects import withStroke
 from matplotlib.text import Text, TextToPath
+from matplotlib.transforms import Affine2D
 
 # Digits after the point in the paths of an SVG: a hundredth of a point is a fiftieth of a pixel.
 _SVG_DIGITS = 2
 _COMMANDS = [b"M", b"L", b"Q", b"C", b"z"]
-# FreeType gives an unhinted advance in 65536ths of a pixel.
+# FreeType gives an unhinted advance in 65536ths of a pixel, and an outline in 64ths.
 _ONE = 0x10000
+_UNITS = 64
 _RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
 
 _Curve = tuple[npt.NDArray[np.float64], npt.NDArray[Any]]
@@ -117,14 +120,14 @@ def _glyphs(text: str, prop: FontProperties) -> list[tuple[str, float, float]]:
 
 
 @lru_cache(maxsize=4096)
-def _outline(text: str, prop: FontProperties) -> _Curve:
+def _outline(text: str, prop: FontProperties) -> Path:
     glyphs = _glyphs(text, prop)
     if not glyphs:
-        return np.empty((0, 2)), np.empty(0, dtype=Path.code_type)
+        return Path(np.empty((0, 2)), np.empty(0, dtype=Path.code_type))
     curves = [_CURVES[name] for name, *_ in glyphs]
     places = np.repeat([place for _, *place in glyphs], [len(codes) for _, codes in curves], axis=0)
     vertices = np.concatenate([vertices for vertices, _ in curves])
-    return vertices + places, np.concatenate([codes for _, codes in curves])
+    return Path(vertices + places, np.concatenate([codes for _, codes in curves]))
 
 
 def _plain(mtext: Any) -> bool:
@@ -159,7 +162,8 @@ class _Outlines(TextToPath):
         """Vertices and codes of the outline of a line."""
         if ismath or features or language:
             return super().get_text_path(prop, s, ismath, features=features, language=language)
-        return _outline(s, prop)
+        outline = _outline(s, prop)
+        return outline.vertices, outline.codes
 
 
 _OUTLINES = _Outlines()
@@ -211,35 +215,75 @@ class Agg(RendererAgg):
             ours: Any = self
             ours._draw_text_as_path(gc, x, y, s, prop, angle, ismath, mtext)
 
+    def draw_line_of_text(self, line: Line, x: float, y: float) -> None:
+        """Draw a line that starts at a place, pixels from the lower left corner."""
+        prop, gc = line.get_fontproperties(), self.new_gc()
+        scale = self.points_to_pixels(prop.get_size_in_points()) / TextToPath.FONT_SCALE
+        transform = Affine2D.from_values(scale, 0, 0, scale, x, y)
+        outline = _outline(line.get_text(), prop)
+        if line.halo:
+            width, colour = line.halo
+            gc.set_linewidth(width)
+            gc.set_foreground(colour)
+            self.draw_path(gc, outline, transform)
+        gc.set_linewidth(0.0)
+        self.draw_path(gc, outline, transform, to_rgb(line.get_color()))
+
 
 class Line(Text):
     """A line of text that starts at its place, on the baseline: there is nothing to lay out.
 
     Anything else is drawn as any text.
+
+    Attributes
+    ----------
+    halo
+        Width in points and colour of a stroke under the letters, or None.
     """
 
-    _placed = False
+    halo: tuple[float, str] | None = None
+
+    def set_halo(self, halo: tuple[float, str] | None) -> None:
+        """Set the line off from what lies under it."""
+        self.halo = halo
+        effects: list[Any] = [withStroke(linewidth=halo[0], foreground=halo[1])] if halo else []
+        self.set_path_effects(effects)
 
     def draw(self, renderer: Any) -> None:
         """Draw it."""
-        self._placed = (
-            "\n" not in self.get_text()
-            and self.get_horizontalalignment() == "left"
+        if not self.get_visible() or not self.get_text():
+            return
+        if not (isinstance(renderer, Agg | _Svg) and self._is_plain()):
+            super().draw(renderer)
+            return
+        renderer.open_group("text", self.get_gid())
+        x, y = self.get_transform().transform(self.get_position())
+        renderer.draw_line_of_text(self, x, y)
+        renderer.close_group("text")
+        self.stale = False
+
+    def _is_plain(self) -> bool:
+        return (
+            self.get_horizontalalignment() == "left"
             and self.get_verticalalignment() == "baseline"
             and self.get_rotation() == 0
-            and not self.get_wrap()
-            and self.get_bbox_patch() is None
+            and "\n" not in self.get_text()
+            and _plain(self)
+            and bool(self.halo) == bool(self.get_path_effects())
+            and to_rgba(self.get_color(), self.get_alpha())[3] == 1
+            and not self._takes_more()
         )
-        try:
-            super().draw(renderer)
-        finally:
-            self._placed = False
 
-    def _get_layout(self, renderer: Any) -> Any:
-        if self._placed:
-            return None, [(self.get_text(), None, (0.0, 0.0))], None
-        usual: Any = super()
-        return usual._get_layout(renderer)
+    def _takes_more(self) -> bool:
+        usual: Any = self
+        return bool(
+            usual._preprocess_math(self.get_text())[1]
+            or self.get_wrap()
+            or self.get_bbox_patch()
+            or self.get_url()
+            or not self.get_antialiased()
+            or (self.get_clip_on() and (self.clipbox or self.get_clip_path()))
+        )
 
 
 def write(figure: Figure, x: float, y: float, text: str, **look: Any) -> Line:
@@ -266,6 +310,21 @@ class Canvas(FigureCanvasAgg):
 # SVG ----------------------------------------------------------------------------------------
 
 
+def _path_data(path: Path, *how: Any) -> str:
+    converter: Any = agg_paths
+    after = False  # whether a command stands behind its numbers
+    data: bytes = converter.convert_to_string(path, *how, _SVG_DIGITS, _COMMANDS, after)
+    return data.decode("ascii")
+
+
+@lru_cache(maxsize=4096)
+def _defined(name: str) -> str:
+    """A glyph as an element of an SVG."""
+    vertices, codes = _CURVES[name]
+    data = _path_data(Path(vertices * _UNITS, codes), None, None, False, None)  # noqa: FBT003
+    return f'<path id="{name}" d="{data}" transform="scale({1 / _UNITS})"/>\n'
+
+
 def _attribute(transform: str) -> str:
     return f' transform="{transform}"' if transform else ""
 
@@ -277,6 +336,10 @@ def _uses(text: str, prop: FontProperties) -> str:
         f'<use xlink:href="#{name}"{_attribute(_generate_transform([("translate", (x, y))]))}/>'
         for name, x, y in _glyphs(text, prop)
     )
+
+
+def _fill(colour: Any) -> str:
+    return f"fill: {rgb2hex(colour)}"
 
 
 class _Svg(RendererSVG):
@@ -298,22 +361,44 @@ class _Svg(RendererSVG):
         ismath: Any,
         mtext: Any = None,
     ) -> None:
-        colour = rgb2hex(gc.get_rgb())
         alpha = gc.get_alpha() if gc.get_forced_alpha() else gc.get_rgb()[3]
         if ismath or not _plain(mtext) or alpha != 1:
             super()._draw_text_as_path(gc, x, y, s, prop, angle, ismath, mtext)
             return
+        place = [("translate", (x, y)), ("rotate", (-angle,))]
+        self._write(s, prop, place, [_fill(gc.get_rgb())])
+
+    def draw_line_of_text(self, line: Line, x: float, y: float) -> None:
+        """Write a line that starts at a place, points from the lower left corner."""
+        prop, styles = line.get_fontproperties(), [_fill(line.get_color())]
+        if line.halo:
+            width, colour = line.halo
+            # In the units of the glyph that is stroked.
+            width *= _UNITS * TextToPath.FONT_SCALE / prop.get_size_in_points()
+            styles.insert(0, f"fill: none; stroke: {rgb2hex(colour)}; stroke-width: {width:.1f}")
+        self._write(line.get_text(), prop, [("translate", (x, self.height - y))], styles)
+
+    def _write(
+        self,
+        text: str,
+        prop: FontProperties,
+        place: Sequence[tuple[str, tuple[float, ...]]],
+        styles: Sequence[str],
+    ) -> None:
+        """Write the glyphs of a line, once in each style."""
         scale = prop.get_size_in_points() / TextToPath.FONT_SCALE
-        place = [("translate", (x, y)), ("rotate", (-angle,)), ("scale", (scale, -scale))]
-        writer: Any = self.writer
-        writer.comment(s)
-        look = {} if colour == "#000000" else {"fill": colour}
-        writer.start("g", style=_generate_css(look), transform=_generate_transform(place))
-        names = dict.fromkeys(name for name, *_ in _glyphs(s, prop))
-        self._update_glyph_map_defs({n: _CURVES[n] for n in names if n not in self._glyph_map})
-        writer._XMLWriter__flush()  # what is written next stands inside the group
-        self._stream.write(_uses(s, prop) + "\n")
-        writer.end("g")
+        where = _generate_transform([*place, ("scale", (scale, -scale))])
+        self.writer.comment(text)
+        for style in styles:
+            self._stream.write(f'<g style="{style}" transform="{where}">\n')
+            self._define(name for name, *_ in _glyphs(text, prop))
+            self._stream.write(f"{_uses(text, prop)}\n</g>\n")
+
+    def _define(self, names: Iterable[str]) -> None:
+        new = [name for name in dict.fromkeys(names) if name not in self._glyph_map]
+        if new:
+            self._stream.write("<defs>\n" + "".join(map(_defined, new)) + "</defs>\n")
+            self._glyph_map.update((name, _CURVES[name]) for name in new)
 
     def _convert_path(  # matplotlib's own signature
         self,
@@ -324,12 +409,7 @@ class _Svg(RendererSVG):
         sketch: Any = None,
     ) -> str:
         box = (0.0, 0.0, self.width, self.height) if clip else None
-        converter: Any = agg_paths
-        after = False  # whether a command stands behind its numbers
-        data: bytes = converter.convert_to_string(
-            path, transform, box, simplify, sketch, _SVG_DIGITS, _COMMANDS, after
-        )
-        return data.decode("ascii")
+        return _path_data(path, transform, box, simplify, sketch)
 
 
 def write_svg(figure: Figure, stream: IO[bytes], metadata: dict[str, Any]) -> None:
