@@ -651,10 +651,12 @@ def _peaks(bars: _Bars) -> list[int]:
     size = np.abs(bars.net)
     found: list[int] = []
     for at in np.argsort(-size, kind="stable"):
+        if len(found) == _PEAKS or size[at] < NO_CHANGE_KM2:
+            break
         near = np.abs(bars.days - bars.days[at]) < _PEAK_APART
         largest = size[at] == size[near].max() and not any(near[i] for i in found)
         plain = bars.width[at] == bars.width.min()
-        if len(found) < _PEAKS and largest and plain and size[at] >= NO_CHANGE_KM2:
+        if largest and plain:
             found.append(int(at))
     return found
 

@@ -326,11 +326,9 @@ def histories(
         One row a day and place: day, id, share (of the settlement's disc, 0 to 1), least and most
         (of a disc wider by the error, on any map of the days that dates may be off).
     """
-    share, surely = (
-        settlements.history(snapshots, places, tier=tier, margin_km=margin)
-        for margin in (0.0, source.positional_error_m / 1000)
-    )
-    table = share[["day", "id", "share"]].assign(surely=surely["share"])
+    margin = source.positional_error_m / 1000
+    followed = settlements.history(snapshots, places, tier=tier, margin_km=margin)
+    table = followed[["day", "id", "share"]].assign(surely=followed["wide_share"])
     if tier in INVERTED_TIERS:
         table[["share", "surely"]] = 1 - table[["share", "surely"]]
     wide = table.pivot(index="day", columns="id", values="surely")

@@ -256,8 +256,8 @@ def image(
 def _png(figure: Figure) -> tuple[bytes, tuple[int, int]]:
     picture = image(_drawn(figure))
     buffer = io.BytesIO()
-    # Level 9 is 6 % smaller, at seven times the cost.
-    picture.save(buffer, "PNG", compress_level=6)
+    # Level 6 is 2 % smaller at twice the cost, level 9 a further 6 % at nine times that.
+    picture.save(buffer, "PNG", compress_level=4)
     return buffer.getvalue(), picture.size
 
 

@@ -6,7 +6,7 @@ of places and of the map's own parts are given. Every artist's gid is its role.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -645,7 +645,7 @@ def _known(places: Places, view: View) -> pd.DataFrame:
     changed = np.select([ids.isin(places.newly), ids.isin(places.left)], ["newly", "left"], "")
     return pd.DataFrame(
         {
-            "name": table["name"],
+            "name": table["name"].to_numpy(object),
             "x": xy[:, 0],
             "y": xy[:, 1],
             "population": table["population"].fillna(0).astype(float),
@@ -710,8 +710,9 @@ def _draw_names(sheet: Sheet, news: _News) -> set[str]:
     return {place["changed"] for place in done}
 
 
-def _rows(named: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(k): v for k, v in row.items()} for row in named.to_dict("records")]
+def _rows(named: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    columns = [named[name].tolist() for name in named]
+    return (dict(zip(named, row, strict=True)) for row in zip(*columns, strict=True))
 
 
 def _place_look(place: Mapping[str, Any], theme: Theme) -> Look:
@@ -842,14 +843,14 @@ def _nearest(box: Box, point: tuple[float, float]) -> tuple[float, float]:
 
 def _draw_pointers(sheet: Sheet, named: pd.DataFrame) -> None:
     """Say where the next large towns lie: name, distance from the frame's edge, direction."""
-    view = sheet.view
-    x, y = named["x"].clip(0, view.width_px), named["y"].clip(0, view.height_px)
-    away = np.hypot(named["x"] - x, named["y"] - y) * view.m_per_px / 1000
-    table = named.assign(edge_x=x, edge_y=y, km=away)
-    large = named["population"] >= _POINTER_POPULATION
-    table = table[(away >= 1) & (away <= _POINTER_KM) & large]
-    score = np.log10(table["population"].clip(lower=1000)) - table["km"] / 15
-    table = table.assign(score=score).sort_values(["score", "name"], ascending=[False, True])
+    large = named[named["population"] >= _POINTER_POPULATION]
+    x, y = large["x"].to_numpy(float), large["y"].to_numpy(float)
+    edge_x, edge_y = x.clip(0, sheet.layout.width), y.clip(0, sheet.layout.height)
+    km = np.hypot(x - edge_x, y - edge_y) * sheet.view.m_per_px / 1000
+    score = np.log10(large["population"].to_numpy(float)) - km / 15
+    near = (km >= 1) & (km <= _POINTER_KM)
+    table = large.assign(edge_x=edge_x, edge_y=edge_y, km=km, score=score)[near]
+    table = table.sort_values(["score", "name"], ascending=[False, True])
     done = 0
     for town in _rows(table):
         if done >= max(sheet.theme.max_labels // 6, 3):

@@ -143,7 +143,7 @@ def history(
     *,
     tier: str,
     within: BaseGeometry | None = None,
-    margin_km: float = 0.0,
+    margin_km: float | None = None,
 ) -> pd.DataFrame:
     """Follow the status of settlements day by day.
 
@@ -158,32 +158,40 @@ def history(
     within
         Only settlements whose point lies in this polygon; None for all.
     margin_km
-        What is added to the radius of the discs (`disc_radius_km`), such as how far off lines may
-        be.
+        What is added to the radius of a second disc (`disc_radius_km`), such as how far off lines
+        may be; None for no second one.
 
     Returns
     -------
     pandas.DataFrame
         One row a day and settlement, `HISTORY_COLUMNS`: day (datetime64), share of the disc inside
-        the ground (0 to 1), status ("inside", "on the line", "outside").
+        the ground (0 to 1), status ("inside", "on the line", "outside"). With a margin the last
+        column is wide_share: that of the second disc.
     """
     places = settlements
     if within is not None:
         places = places[shapely.contains_xy(within, places["lon"], places["lat"])]
-    circles = discs(places, disc_radius_km(places["population"]) + margin_km)
     telling = [snapshot for snapshot in snapshots if tier in snapshot.tiers]
+    columns = [*HISTORY_COLUMNS, *([] if margin_km is None else ["wide_share"])]
     if not telling:
-        return pd.DataFrame(columns=list(HISTORY_COLUMNS))
+        return pd.DataFrame(columns=columns)
     days = [snapshot.day for snapshot in telling]
     grounds = changes.grounds(telling, tier)
-    distinct = {id(ground): ground for ground in grounds}  # a copy is the same object
-    shares = dict(zip(distinct, _shares([*distinct.values()], circles), strict=True))
-    share = np.concatenate([shares[id(ground)] for ground in grounds])
     table = pd.concat([places[["id", "name", "population"]]] * len(days), ignore_index=True)
     table["day"] = pd.DatetimeIndex(days).astype("datetime64[s]").repeat(len(places))
-    table["share"] = share
-    table["status"] = _status(share)
-    return table[list(HISTORY_COLUMNS)]
+    radius = disc_radius_km(places["population"])
+    table["share"] = _followed(grounds, discs(places, radius))
+    if margin_km is not None:
+        table["wide_share"] = _followed(grounds, discs(places, radius + margin_km))
+    table["status"] = _status(table["share"].to_numpy())
+    return table[columns]
+
+
+def _followed(grounds: Sequence[BaseGeometry], circles: Geometries) -> FloatArray:
+    """Share of each disc inside the ground of each day, day by day."""
+    distinct = {id(ground): ground for ground in grounds}  # a copy is the same object
+    shares = dict(zip(distinct, _shares([*distinct.values()], circles), strict=True))
+    return np.concatenate([shares[id(ground)] for ground in grounds])
 
 
 def turning_days(followed: pd.DataFrame) -> pd.DataFrame:
