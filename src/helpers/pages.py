@@ -18,7 +18,7 @@ from typing import Any
 import bleach
 import mistune
 import numpy as np
-from nbconvert.exporters import HTMLExporter
+from nbconvert.exporters import HTMLExporter, TemplateExporter
 from nbformat import NotebookNode
 from PIL import Image
 
@@ -131,9 +131,26 @@ def safe_table(text: str) -> str:
     return str(cleaned)
 
 
+class _Exporter(HTMLExporter):
+    """nbconvert's own, but that it takes a page as the template makes it.
+
+    It would take the page apart to look for pictures without a text and cells without a focus, of
+    which ours has none, and that takes as long as making it.
+    """
+
+    def from_notebook_node(  # type: ignore[override]  # as nbconvert does
+        self, nb: NotebookNode, resources: dict[str, Any] | None = None, **settings: Any
+    ) -> tuple[str, dict[str, Any]]:
+        """Fill the template."""
+        page: tuple[str, dict[str, Any]] = TemplateExporter.from_notebook_node(
+            self, nb, self._init_resources(resources), **settings
+        )
+        return page
+
+
 @cache
-def _exporter() -> HTMLExporter:
-    exporter = HTMLExporter(
+def _exporter() -> _Exporter:
+    exporter = _Exporter(
         template_name="frontline",
         extra_template_basedirs=[str(_TEMPLATES)],
         extra_template_paths=[str(_TEMPLATES / "frontline")],
