@@ -439,8 +439,10 @@ def _axes(page: _Page, place: Box, limits: tuple[float, float], ticks: Mapping[f
     axes.spines[:].set_visible(False)
     font = style.font("label", page.theme.key)
     axes.set_yticks(list(ticks), list(ticks.values()), fontproperties=font)
-    axes.tick_params(axis="both", length=0, pad=4)
+    axes.tick_params(axis="both", length=0, left=False, pad=4)
     axes.set_xticks([])
+    for axis in (axes.xaxis, axes.yaxis):  # without a label, whose place would be looked for
+        axis.set_label_coords(0, 0)
     axes.grid(axis="y", color=COLOURS["grid"], linewidth=0.7, gid="grid")
     axes.set_axisbelow(True)
     axes.set_ylim(*limits)

@@ -15,7 +15,7 @@ from shapely.geometry.base import BaseGeometry
 from helpers import projection
 from helpers.findings import NBSP, number
 from helpers.labels import Box, Size, Spot
-from helpers.sheet import Look, Sheet, draw_area, draw_line
+from helpers.sheet import Look, Sheet, draw_area, draw_line, frame_only
 from helpers.style import COLOURS, FontRole, font, halo, line_height_in
 
 if TYPE_CHECKING:
@@ -217,8 +217,7 @@ def draw_locator(
         gid="locator",
         zorder=13,
     )
-    ax.set(xlim=(x0, x1), ylim=(y0, y1), xticks=[], yticks=[])
-    ax.set_autoscale_on(False)
+    frame_only(ax, (x0, y0, x1, y1))
     for spine in ax.spines.values():
         spine.set(color=COLOURS["paper"], linewidth=2.4)
     edges = {"edgecolor": COLOURS["border"], "linewidth": 0.35}

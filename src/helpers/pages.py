@@ -154,6 +154,8 @@ def _exporter() -> _Exporter:
         template_name="frontline",
         extra_template_basedirs=[str(_TEMPLATES)],
         extra_template_paths=[str(_TEMPLATES / "frontline")],
+        # Once at the end, not after each of a dozen steps.
+        optimistic_validation=True,
     )
     exporter.register_filter("markdown_page", markdown_page)
     exporter.register_filter("safe_table", safe_table)

@@ -130,12 +130,18 @@ def open_sheet(view: View, theme: Theme) -> Sheet:
     """Make a page with an empty map, as wide as the rendition's body; `finish` puts it in place."""
     figure = new_figure(theme)
     ax = figure.add_axes((0, 0, 1, 1), facecolor=COLOURS["land"], gid="map")
-    x0, y0, x1, y1 = view.bounds_m
-    ax.set(xlim=(x0, x1), ylim=(y0, y1), xticks=[], yticks=[])
-    ax.set_autoscale_on(False)
+    frame_only(ax, view.bounds_m)
     for spine in ax.spines.values():
         spine.set_visible(False)
     return Sheet(figure, ax, view, theme, Layout(view.width_px, view.height_px))
+
+
+def frame_only(ax: Axes, bounds: tuple[float, float, float, float]) -> None:
+    """Make axes a frame without ticks that shows x0, y0, x1, y1, whatever is drawn in it."""
+    x0, y0, x1, y1 = bounds
+    ax.set(xlim=(x0, x1), ylim=(y0, y1), autoscale_on=False)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_visible(False)
 
 
 def finish(
