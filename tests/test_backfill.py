@@ -100,7 +100,7 @@ def test_a_dry_run_says_why_and_makes_nothing(ws, maker):
 def test_several_at_a_time_come_in_their_order():
     meeting = threading.Barrier(2, timeout=20)
 
-    def make(asked):
+    def make(asked, _lanes):
         meeting.wait()  # Nobody gets past it alone.
         if asked.day.day == 2:
             raise ReportError("late")
@@ -114,8 +114,23 @@ def test_several_at_a_time_come_in_their_order():
     assert [outcome.result for outcome in found] == ["made", "failed", "made", "made"]
 
 
+@pytest.mark.parametrize(
+    ("count", "jobs", "lanes"),
+    [(1, 2, [2]), (4, 2, [1, 1, 1, 1]), (3, 2, [1, 1, 2]), (2, 8, [4, 4]), (3, 1, [1, 1, 1])],
+)
+def test_the_last_dates_share_what_would_be_idle(count, jobs, lanes):
+    given = {}
+    wanted = [
+        (plans.Request(date(2025, 1, n + 1), date(2024, 12, 1), source=None), "")
+        for n in range(count)
+    ]
+    with ThreadPoolExecutor(jobs) as pool:
+        list(backfill.run(wanted, lambda a, n: given.update({a.day: n}), pool, jobs=jobs))
+    assert [given[day] for day in sorted(given)] == lanes
+
+
 def test_a_fault_of_the_program_is_not_taken_for_a_failed_date(ws):
-    def make(_asked):
+    def make(_asked, _lanes):
         raise TypeError("a bug")
 
     wanted = [(plans.Request(date(2025, 1, 1), date(2024, 12, 1), source=None), "")]

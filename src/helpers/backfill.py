@@ -96,8 +96,10 @@ def prepare(
 
 def run(
     wanted: Sequence[tuple[plans.Request, str]],
-    make: Callable[[plans.Request], object],
+    make: Callable[[plans.Request, int], object],
     pool: Executor,
+    *,
+    jobs: int = 1,
 ) -> Iterator[Outcome]:
     """Make reports, several at a time.
 
@@ -106,9 +108,12 @@ def run(
     wanted
         From `prepare`.
     make
-        Makes one; called from several threads, or on several machines.
+        Makes one, so many notebooks at a time; called from several threads, or on several machines.
     pool
         Where it is called.
+    jobs
+        How many the pool makes at a time. The few that are left over at the end run several
+        notebooks at a time, so that nobody is idle.
 
     Yields
     ------
@@ -116,7 +121,12 @@ def run(
         As the dates come, in their order. A date that fails does not stop the others, nor does a
         worker of the pool that is lost with it.
     """
-    futures = [(asked.day, pool.submit(_attempt, make, asked, why)) for asked, why in wanted]
+    left = len(wanted) % jobs
+    lanes = [1] * (len(wanted) - left) + [jobs // left for _ in range(left)]
+    futures = [
+        (asked.day, pool.submit(_attempt, make, asked, why, count))
+        for (asked, why), count in zip(wanted, lanes, strict=True)
+    ]
     for day, future in futures:
         try:
             yield future.result()
@@ -124,9 +134,11 @@ def run(
             yield Outcome(day, "failed", f"{type(error).__name__}: {error}")
 
 
-def _attempt(make: Callable[[plans.Request], object], asked: plans.Request, why: str) -> Outcome:
+def _attempt(
+    make: Callable[[plans.Request, int], object], asked: plans.Request, why: str, lanes: int
+) -> Outcome:
     try:
-        make(asked)
+        make(asked, lanes)
     except FrontlineError as error:
         return Outcome(asked.day, "failed", str(error))
     return Outcome(asked.day, "made", why)

@@ -155,6 +155,10 @@ _JOBS = click.option(
 )
 
 
+# So few reports are made before all of a rehearsal has paid.
+_FEW = 4
+
+
 _SCHEDULER = click.option(
     "--scheduler",
     default="",
@@ -320,8 +324,8 @@ def _filled(ws: Workspace, wanted: Any, jobs: int, scheduler: str, **_: Any) -> 
 
     from helpers import backfill as filling
 
-    with _pool(ws, jobs, scheduler) as (make, pool):
-        found = filling.run(wanted, partial(make, ws), pool)
+    with _pool(ws, jobs, scheduler, many=len(wanted) > _FEW) as (make, pool):
+        found = filling.run(wanted, partial(make, ws), pool, jobs=1 if scheduler else jobs)
         for outcome in _bar(iterable=found, total=len(wanted), unit="report"):
             if _asked_to_be(_VERBOSE):
                 click.echo(f"{outcome.day}: {outcome.result}: {outcome.told}", err=True)
@@ -329,7 +333,9 @@ def _filled(ws: Workspace, wanted: Any, jobs: int, scheduler: str, **_: Any) -> 
 
 
 @contextmanager
-def _pool(ws: Workspace, jobs: int, scheduler: str) -> Iterator[tuple[Callable[..., Any], Any]]:
+def _pool(
+    ws: Workspace, jobs: int, scheduler: str, *, many: bool
+) -> Iterator[tuple[Callable[..., Any], Any]]:
     """What makes reports, and where."""
     if scheduler:
         from helpers import cluster, tasks
@@ -338,12 +344,14 @@ def _pool(ws: Workspace, jobs: int, scheduler: str) -> Iterator[tuple[Callable[.
             yield tasks.make_report, found.pool
         return
     from concurrent.futures import ThreadPoolExecutor
-    from functools import partial
 
-    with _server(many=True) as server, ThreadPoolExecutor(jobs) as pool:
+    with _server(many=many) as server, ThreadPoolExecutor(jobs) as pool:
         from helpers import reports
 
-        yield partial(reports.make, lanes=1, server=server), pool
+        def make(ws: Workspace, asked: Any, lanes: int) -> Path:
+            return reports.make(ws, asked, lanes=lanes, server=server)
+
+        yield make, pool
 
 
 @main.command()
