@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -201,18 +202,23 @@ def test_a_worker_is_killed_and_the_result_is_the_same(here, tmp_path):
     assert not list(ws.processed.glob(".cluster-*"))
 
 
-def test_one_report_and_a_failed_one(here, tmp_path):
+@pytest.fixture(scope="module")
+def one(tmp_path_factory) -> Iterator[Machines]:
+    """A scheduler with one worker."""
+    with machines(tmp_path_factory.mktemp("machines"), workers=1) as found:
+        yield found
+
+
+def test_one_report_and_a_failed_one(here, one, tmp_path):
     ws = workspace(tmp_path / "there")
-    with machines(tmp_path / "machines", workers=1) as found:
-        words = ("report", "2025-01-08", "--scheduler", found.address)
-        done = run(ws, *words)
-        assert done.output.strip() == str(ws.reports / "2025-01-08" / "index.html"), done.output
-        assert tree_sha256(ws.reports / "2025-01-08") == tree_sha256(here.reports / "2025-01-08")
-        body = ws.notebooks / "05-briefing.ipynb"
-        body.write_text(body.read_text().replace("print(", "no.print("))
-        done = run(ws, "backfill", "2025-01-08", "2025-01-08", "--scheduler", found.address)
-        assert done.exit_code == 1
-        assert "NameError: name 'no' is not defined" in done.output
+    done = run(ws, "report", "2025-01-08", "--scheduler", one.address)
+    assert done.output.strip() == str(ws.reports / "2025-01-08" / "index.html"), done.output
+    assert tree_sha256(ws.reports / "2025-01-08") == tree_sha256(here.reports / "2025-01-08")
+    body = ws.notebooks / "05-briefing.ipynb"
+    body.write_text(body.read_text().replace("print(", "no.print("))
+    done = run(ws, "backfill", "2025-01-08", "2025-01-08", "--scheduler", one.address)
+    assert done.exit_code == 1
+    assert "NameError: name 'no' is not defined" in done.output
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense", "tcp://nowhere.invalid:1"])
@@ -228,17 +234,31 @@ def test_no_worker_is_said(tmp_path):
     assert said.startswith(f"ParameterError The scheduler at {found.address} has no worker.")
 
 
-def test_workers_of_other_software_or_without_the_folder_are_refused(tmp_path):
-    with machines(tmp_path / "machines", workers=1) as found:
-        assert reach(found.address, tmp_path) == "workers: 1"
-        other = reach(found.address, tmp_path, "provenance.helpers_digest = lambda: 'another'")
-        # The mark is looked for where nobody wrote one.
-        nowhere = "cluster.uuid.uuid4 = lambda: Nowhere()"
-        nowhere = f"Nowhere = type('Nowhere', (), {{'hex': 'x\\r\\n'}}); {nowhere}"
-        unseen = reach(found.address, tmp_path, nowhere)
+def test_workers_of_other_software_or_without_the_folder_are_refused(one, tmp_path):
+    assert reach(one.address, tmp_path) == "workers: 1"
+    other = reach(one.address, tmp_path, "provenance.helpers_digest = lambda: 'another'")
+    # The mark is looked for where nobody wrote one.
+    nowhere = "cluster.uuid.uuid4 = lambda: Nowhere()"
+    nowhere = f"Nowhere = type('Nowhere', (), {{'hex': 'x\\r\\n'}}); {nowhere}"
+    unseen = reach(one.address, tmp_path, nowhere)
     assert re.search(r"ParameterError .* other software .*helpers [0-9a-f]+, here another", other)
     assert "WorkspaceError The worker" in unseen
     assert "does not see what this machine writes" in unseen
+
+
+def test_a_worker_builds_no_grammar_and_the_scheduler_imports_no_jupyter():
+    code = """if True:
+        import sys
+        from helpers import tasks
+        assert not {"nbformat", "helpers.reports"} & set(sys.modules)
+        try:
+            tasks.make_report(None, None)
+        except AttributeError:
+            pass  # there is no workspace
+        assert {"nbformat", "helpers.reports"} < set(sys.modules)
+        assert "lark" not in sys.modules
+    """
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_without_dask_it_says_what_to_install(workspace):

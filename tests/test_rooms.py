@@ -24,6 +24,7 @@ STOREYS = (
         "forkserver",
         "jobs",
         "limits",
+        "startup",
         "typesetting",
     },
     {"schema", "sources", "style", "readers.names", "kernels", "edges"},

@@ -16,14 +16,13 @@ import click
 
 from helpers import __version__
 from helpers.errors import FrontlineError, ParameterError
+from helpers.startup import skip_grammar
 from helpers.workspace import PROJECT, Workspace
 
 if TYPE_CHECKING:
     from helpers.forkserver import ForkServer
 
-# jsonschema would load it to check addresses of the IRI kind, of which no notebook has one. Its
-# grammar takes longer to build than everything else that a command imports.
-sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+skip_grammar()
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 

@@ -1,4 +1,7 @@
-"""Pieces of work that are done here or, sent by `cluster`, on another machine."""
+"""Pieces of work that are done here or, sent by `cluster`, on another machine.
+
+Dask's scheduler imports this, too: what only a worker needs is imported where it is used.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,17 @@ import os
 from collections.abc import Sequence
 from datetime import date
 from functools import cache
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from helpers import daybook, measures, reference, reports
+from helpers import daybook, measures, reference
 from helpers.forkserver import ForkServer, possible
-from helpers.plans import Request
+from helpers.startup import skip_grammar
 from helpers.workspace import Workspace
+
+if TYPE_CHECKING:
+    from helpers.plans import Request
 
 
 def measure(
@@ -74,6 +81,9 @@ def make_report(ws: Workspace, asked: Request, lanes: int = 1) -> str:
     ReportError, WorkspaceError
         As `reports.make`.
     """
+    skip_grammar()
+    from helpers import reports
+
     return str(reports.make(ws, asked, lanes=lanes, server=_server()))
 
 
