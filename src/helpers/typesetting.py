@@ -113,6 +113,12 @@ def _extent(text: str, prop: FontProperties) -> tuple[float, float, float]:
     return (width, top - bottom, -bottom) if right > left else (width, 0.0, 0.0)
 
 
+def _size(text: str, prop: FontProperties, em: float) -> tuple[float, float, float]:
+    """Width, height and descent of a line in the unit in which its type has this size."""
+    width, height, descent = (length * em / TextToPath.FONT_SCALE for length in _extent(text, prop))
+    return width, height, descent
+
+
 @lru_cache(maxsize=4096)
 def _glyphs(text: str, prop: FontProperties) -> list[tuple[str, float, float]]:
     """Name and place of each glyph of a line."""
@@ -141,14 +147,13 @@ class _Outlines(TextToPath):
         self, s: str, prop: FontProperties, ismath: Any
     ) -> tuple[float, float, float]:
         """Measure a line, points."""
-        if ismath:
-            sizes: tuple[float, float, float] = super().get_text_width_height_descent(
-                s, prop, ismath
-            )
-            return sizes
-        scale = prop.get_size_in_points() / self.FONT_SCALE
-        width, height, descent = _extent(s, prop)
-        return width * scale, height * scale, descent * scale
+        usual: Any = super()
+        measured: tuple[float, float, float] = (
+            usual.get_text_width_height_descent(s, prop, ismath)
+            if ismath
+            else _size(s, prop, prop.get_size_in_points())
+        )
+        return measured
 
     def get_text_path(
         self,
@@ -188,14 +193,10 @@ class Agg(RendererAgg):
         self, s: str, prop: FontProperties, ismath: Any
     ) -> tuple[float, float, float]:
         """Measure a line, pixels."""
-        if ismath:
-            sizes: tuple[float, float, float] = super().get_text_width_height_descent(
-                s, prop, ismath
-            )
-            return sizes
-        width, height, descent = _OUTLINES.get_text_width_height_descent(s, prop, ismath)
-        scale = self.dpi / 72
-        return width * scale, height * scale, descent * scale
+        if not ismath:
+            return _size(s, prop, self.points_to_pixels(prop.get_size_in_points()))
+        sizes: tuple[float, float, float] = super().get_text_width_height_descent(s, prop, ismath)
+        return sizes
 
     def draw_text(  # noqa: PLR0913  # matplotlib's own signature
         self,
