@@ -2,13 +2,14 @@ import json
 import re
 import shlex
 import shutil
+from contextlib import nullcontext
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
 import fakereports
-from helpers import doctor
+from helpers import doctor, forkserver
 from helpers.cli import main
 from helpers.schema import MEASURE_COLUMNS
 from helpers.workspace import PROJECT
@@ -213,3 +214,20 @@ def test_a_doctor_finds_an_old_package(two_days, monkeypatch):
     fault = next(one for one in json.loads(done.output) if one["what"] == "packages")
     assert fault["status"] == "fault"
     assert "not >=99; nosuchpackage is not installed" in fault["found"]
+
+
+def test_kernels_are_prepared_only_where_a_report_is_sure_to_be_made(workspace, monkeypatch):
+    (workspace.reports / "2025-01-08").mkdir(parents=True)
+    (workspace.reports / "2025-01-08" / "index.html").touch()
+    prepared = []
+    monkeypatch.setattr(forkserver, "started", lambda *_, **__: nullcontext(prepared.append(1)))
+
+    def count(*words):
+        done = CliRunner().invoke(main, ["--root", str(workspace.root), "report", *words])
+        assert done.exit_code == 1, done.output  # there is no source here
+        return len(prepared)
+
+    assert count("2025-01-08") == 0
+    assert count("2025-01-07", "--dry-run") == 0
+    assert count("2025-01-07") == 1
+    assert count("2025-01-08", "--force") == 2

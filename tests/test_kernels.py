@@ -165,6 +165,12 @@ def steps():
 """
 
 
+def test_a_server_that_nobody_asked_does_not_finish_its_imports():
+    server = forkserver.ForkServer(os.environ, rehearsal="")
+    server.close()
+    assert server._process.returncode == -signal.SIGKILL
+
+
 @pytest.mark.parametrize("many", [False, True])
 def test_the_first_waits_for_no_rehearsal_and_the_others_for_a_step_or_all_of_it(tmp_path, many):
     (tmp_path / "rehearsing.py").write_text(REHEARSAL)

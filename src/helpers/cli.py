@@ -16,7 +16,7 @@ import click
 
 from helpers import __version__
 from helpers.errors import FrontlineError, ParameterError
-from helpers.startup import keep_memory, skip_grammar
+from helpers.startup import skip_grammar
 from helpers.workspace import PROJECT, Workspace
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 skip_grammar()
 
+# So few reports are made before all of a rehearsal has paid.
+_FEW = 4
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -154,10 +156,6 @@ _JOBS = click.option(
 )
 
 
-# So few reports are made before all of a rehearsal has paid.
-_FEW = 4
-
-
 _SCHEDULER = click.option(
     "--scheduler",
     default="",
@@ -203,7 +201,6 @@ def report(find: Callable[[], Workspace], /, day: str, **options: Any) -> None:
       frontline report 2025-01-08
       frontline report 2025-01-08 --source deepstate --compare-to 2024-12-08
     """
-    keep_memory()
     here = not (options["scheduler"] or options["dry_run"])
     ws = find()
     with _server(when=here and (options["force"] or not _made_before(ws, day))) as server:
@@ -294,7 +291,6 @@ def backfill(
     from helpers import backfill as filling
     from helpers.schema import parse_day
 
-    keep_memory()
     ws = find()
     days = filling.dates(parse_day(start, "START"), parse_day(end, "END"), _step_days(every))
     wanted, settled = filling.prepare(ws, days, options["source"], force=options["force"])

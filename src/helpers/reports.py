@@ -27,6 +27,7 @@ from helpers.files import put_in_place, recover, write_atomic
 from helpers.forkserver import ForkServer
 from helpers.plans import Request, command, folder_of, made_from, plan
 from helpers.schema import parse_day
+from helpers.startup import keep_memory
 from helpers.workspace import Workspace
 
 _LOCK_WAIT_S = 30
@@ -69,6 +70,7 @@ def make(
     WorkspaceError
         If another run is making the same report, or it cannot be written.
     """
+    keep_memory()
     target = folder_of(ws, asked)
     lock = ws.reports / f".{target.name}.lock"
     try:

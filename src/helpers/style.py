@@ -298,7 +298,7 @@ def font(role: FontRole, size: float) -> FontProperties:
     return FontProperties(family=[family, "DejaVu Sans"], style=slant, size=size)
 
 
-def halo(width: float = 2.2, colour: str = COLOURS["paper"]) -> list[AbstractPathEffect]:
+def halo(width: float, colour: str = COLOURS["paper"]) -> list[AbstractPathEffect]:
     """Path effects that set a shape off from what lies under it.
 
     Parameters

@@ -15,7 +15,7 @@ import pandas as pd
 
 from helpers import daybook, measures, reference
 from helpers.forkserver import ForkServer, possible
-from helpers.startup import keep_memory, skip_grammar
+from helpers.startup import skip_grammar
 from helpers.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -82,7 +82,6 @@ def make_report(ws: Workspace, asked: Request, lanes: int = 1) -> str:
         As `reports.make`.
     """
     skip_grammar()
-    keep_memory()
     from helpers import reports
 
     return str(reports.make(ws, asked, lanes=lanes, server=_server()))

@@ -147,13 +147,10 @@ class _Outlines(TextToPath):
         self, s: str, prop: FontProperties, ismath: Any
     ) -> tuple[float, float, float]:
         """Measure a line, points."""
-        usual: Any = super()
-        measured: tuple[float, float, float] = (
-            usual.get_text_width_height_descent(s, prop, ismath)
-            if ismath
-            else _size(s, prop, prop.get_size_in_points())
-        )
-        return measured
+        if not ismath:
+            return _size(s, prop, prop.get_size_in_points())
+        sizes: tuple[float, float, float] = super().get_text_width_height_descent(s, prop, ismath)
+        return sizes
 
     def get_text_path(
         self,
