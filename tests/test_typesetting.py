@@ -155,7 +155,7 @@ def test_what_was_drawn_before_does_not_matter():
         for turn in range(3):
             for remembered in (typesetting._word, typesetting._glyphs, typesetting._outline):
                 remembered.cache_clear()
-            typesetting._CURVES.clear()
+            typesetting._GLYPHS.clear()
             typesetting._defined.cache_clear()
             for number, (settings, size) in enumerate(sizes):
                 for canvas in (FigureCanvasAgg, typesetting.Canvas)[:: 1 if turn else -1]:

@@ -55,8 +55,16 @@ class _Word(NamedTuple):
     box: tuple[float, ...]
 
 
-# The outline behind each name. An open font must not outlive a fork, so none is kept.
-_CURVES: dict[str, _Curve] = {}
+class _Glyph(NamedTuple):
+    """What is drawn of a glyph, how far it moves what follows, and the box of its ink."""
+
+    curve: _Curve
+    advance: float
+    box: tuple[float, ...]
+
+
+# The glyph behind each name. An open font must not outlive a fork, so none is kept.
+_GLYPHS: dict[str, _Glyph] = {}
 _NO_INK = (np.inf, np.inf, -np.inf, -np.inf)
 
 
@@ -72,19 +80,27 @@ def _word(text: str, files: tuple[FontPath, ...]) -> _Word:
     font.clear()
     font.set_size(TextToPath.FONT_SCALE, TextToPath.DPI)
     namer: Any = _OUTLINES
-    glyphs, inks, advance = [], [np.empty((0, 2))], 0.0
+    glyphs, advance = [], 0.0
+    left, bottom, right, top = _NO_INK
     for item in font._layout(text, LoadFlags.NO_HINTING):
         name = namer._get_glyph_repr(item.ft_object, item.glyph_index)
-        loaded = item.ft_object.load_glyph(item.glyph_index, flags=LoadFlags.NO_HINTING)
-        if name not in _CURVES:
-            _CURVES[name] = item.ft_object.get_path()
-        vertices, codes = _CURVES[name]
-        inks.append(vertices[codes != Path.CLOSEPOLY] + [item.x, item.y])
-        glyphs.append((name, item.x, item.y))
-        advance = max(advance, item.x + loaded.linearHoriAdvance / _ONE)
-    ink = np.concatenate(inks)
+        if name not in _GLYPHS:
+            _GLYPHS[name] = _glyph(item.ft_object, item.glyph_index)
+        _, step, box = _GLYPHS[name]
+        x, y = item.x, item.y
+        glyphs.append((name, x, y))
+        left, bottom = min(left, x + box[0]), min(bottom, y + box[1])
+        right, top = max(right, x + box[2]), max(top, y + box[3])
+        advance = max(advance, x + step)
+    return _Word(tuple(glyphs), advance, (left, bottom, right, top))
+
+
+def _glyph(face: Any, index: int) -> _Glyph:
+    loaded = face.load_glyph(index, flags=LoadFlags.NO_HINTING)
+    vertices, codes = face.get_path()
+    ink = vertices[codes != Path.CLOSEPOLY]
     box = (*ink.min(axis=0).tolist(), *ink.max(axis=0).tolist()) if len(ink) else _NO_INK
-    return _Word(tuple(glyphs), advance, box)
+    return _Glyph((vertices, codes), loaded.linearHoriAdvance / _ONE, box)
 
 
 def _words(text: str, prop: FontProperties) -> Iterator[tuple[_Word, float]]:
@@ -130,7 +146,7 @@ def _outline(text: str, prop: FontProperties) -> Path:
     glyphs = _glyphs(text, prop)
     if not glyphs:
         return Path(np.empty((0, 2)), np.empty(0, dtype=Path.code_type))
-    curves = [_CURVES[name] for name, *_ in glyphs]
+    curves = [_GLYPHS[name].curve for name, *_ in glyphs]
     places = np.repeat([place for _, *place in glyphs], [len(codes) for _, codes in curves], axis=0)
     vertices = np.concatenate([vertices for vertices, _ in curves])
     return Path(vertices + places, np.concatenate([codes for _, codes in curves]))
@@ -318,7 +334,7 @@ def _path_data(path: Path, *how: Any) -> str:
 @lru_cache(maxsize=4096)
 def _defined(name: str) -> str:
     """A glyph as an element of an SVG."""
-    vertices, codes = _CURVES[name]
+    vertices, codes = _GLYPHS[name].curve
     data = _path_data(Path(vertices * _UNITS, codes), None, None, False, None)  # noqa: FBT003
     return f'<path id="{name}" d="{data}" transform="scale({1 / _UNITS})"/>\n'
 
@@ -396,7 +412,7 @@ class _Svg(RendererSVG):
         new = [name for name in dict.fromkeys(names) if name not in self._glyph_map]
         if new:
             self._stream.write("<defs>\n" + "".join(map(_defined, new)) + "</defs>\n")
-            self._glyph_map.update((name, _CURVES[name]) for name in new)
+            self._glyph_map.update((name, _GLYPHS[name].curve) for name in new)
 
     def _convert_path(  # matplotlib's own signature
         self,
