@@ -14,7 +14,6 @@ import pytest
 import shapely
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib.axes import Axes
 from matplotlib.collections import Collection
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -22,11 +21,12 @@ from matplotlib.text import Text
 
 from helpers import changes, reference, sources, style
 from helpers.faces import BORDER_M, View, contact_line, faces, spreads
-from helpers.labels import Layout, Size, Spot, Spots, around
+from helpers.labels import Layout, Size, Spot, Spots, around, cell_centres
 from helpers.maps import BaseLayers, Places, no_data_map, sector_map
 from helpers.projection import STORAGE_CRS
 from helpers.readers import reconstruction
 from helpers.schema import Snapshot
+from helpers.sheet import Panel
 from helpers.style import THEMES, WIDE
 from mapcases import (
     BASE,
@@ -122,11 +122,9 @@ def test_says_what_it_must(each):
 
 def test_every_artist_has_a_role(each):
     _, _, figure = each
-    several = figure.findobj(Axes)
-    assert {axes.get_gid() for axes in several} == {"map", "locator"}
-    own = {axes.patch for axes in several} | {figure.patch}
-    for axes in several:
-        own |= {*axes.spines.values(), *axes.xaxis.findobj(), *axes.yaxis.findobj()}
+    several = figure.findobj(Panel)
+    assert {panel.get_gid() for panel in several} == {"map", "locator"}
+    own = {panel.get_children()[-1] for panel in several} | {figure.patch}
     for part in figure.findobj(lambda a: isinstance(a, Patch | Line2D | Text | Collection)):
         empty = isinstance(part, Text) and not part.get_text()
         assert part in own or empty or part.get_gid(), part
@@ -139,14 +137,11 @@ def test_nothing_is_left_in_pyplot(drawn):
 
 def test_the_frame_is_the_sector(each):
     change, theme, figure = each
-    (axes,) = role(figure, "map")
-    assert (*axes.get_xlim(), *axes.get_ylim()) == (
-        change.sector.bounds_m[0],
-        change.sector.bounds_m[2],
-        change.sector.bounds_m[1],
-        change.sector.bounds_m[3],
-    )
-    box = axes.get_window_extent()
+    (panel,) = role(figure, "map")
+    assert panel.bounds == change.sector.bounds_m
+    box = panel.get_window_extent()
+    corners = np.reshape(panel.bounds, (2, 2))
+    assert np.allclose(panel.data.transform(corners), box.get_points())
     # One scale in both directions, to a pixel.
     metres = change.sector.width_km * 1000 / box.width
     assert abs(change.sector.height_km * 1000 / metres - box.height) < 1
@@ -481,7 +476,7 @@ def test_a_label_gives_way_to_the_line():
 
 def test_a_name_lies_wholly_in_its_ground():
     layout = Layout(400, 300)
-    x, y = layout.cell_centres()
+    x, y = cell_centres(layout.shape)
     cells = (x > 100) & (x < 220) & (y > 100) & (y < 130)
     size = Size(100, 10, 3)
     spots = layout.spots_within(cells, size, step=1)

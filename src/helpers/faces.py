@@ -7,7 +7,7 @@ a map come from the measured change.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,15 +84,17 @@ class View:
 
     def project(self, geometry: BaseGeometry) -> BaseGeometry:
         """Longitude/latitude to metres in the sector's projection, valid."""
-        moved: BaseGeometry = projection.transform(geometry, self.sector.crs)
-        if not moved.is_valid:
-            moved = shapely.make_valid(moved, method="structure", keep_collapsed=False)
-        return moved
+        return _projected(geometry, self.sector.crs)
 
     def pixels(self, lon: Any, lat: Any) -> npt.NDArray[np.float64]:
         """Longitude/latitude to pixels from the frame's lower left corner, shape ``(n, 2)``."""
         points = np.atleast_1d(shapely.points(lon, lat))
         return self.to_px(shapely.get_coordinates(projection.transform(points, self.sector.crs)))
+
+    def to_m(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """Pixels from the frame's lower left corner, to metres."""
+        x0, y0, _, _ = self.bounds_m
+        return x0 + x * self.m_per_px, y0 + y * self.m_per_px
 
     def to_px(self, xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Metres, shape ``(n, 2)``, to pixels from the frame's lower left corner."""
@@ -120,6 +122,13 @@ class Faces:
     lost: BaseGeometry
     line_now: BaseGeometry
     line_then: BaseGeometry
+
+
+def _projected(geometry: BaseGeometry, crs: str) -> BaseGeometry:
+    moved: BaseGeometry = projection.transform(geometry, crs)
+    if not moved.is_valid:
+        moved = shapely.make_valid(moved, method="structure", keep_collapsed=False)
+    return moved
 
 
 def _snap(ground: BaseGeometry) -> BaseGeometry:
@@ -169,17 +178,14 @@ def faces(change: SectorChange, view: View, border: BaseGeometry, abroad: BaseGe
     than that of the border drawn here, such ground is drawn up to it: an offset between two
     drawings of one border is not news.
     """
-    after, gained, lost = (
-        _snap(view.project(ground)) for ground in (change.after, change.gained, change.lost)
-    )
     inverted = change.tier in INVERTED_TIERS
-    error = change.source.positional_error_m
-    if inverted and error > BORDER_M and not abroad.is_empty:
-        before = _snap(view.project(change.before))
-        before, after = (_up_to_border(g, abroad, border, error) for g in (before, after))
-        gained = _touching(shapely.difference(before, after), gained)
-        lost = _touching(shapely.difference(after, before), lost)
-    held, gained, lost = _coverage(view, after, gained, lost)
+    error = change.source.positional_error_m if inverted else 0.0
+    states = (change.before, change.after, change.gained, change.lost)
+    classes = _classes(view.frame, view.sector.crs, states, border, abroad, error)
+    present = {name: ground for name, ground in classes.items() if not ground.is_empty}
+    simple = shapely.coverage_simplify(list(present.values()), _SIMPLIFY_PX * view.m_per_px)
+    drawn = dict(zip(present, simple, strict=True))
+    held, gained, lost = (drawn.get(name, _NOTHING) for name in ("held", "gained", "lost"))
     later, earlier = (lost, gained) if inverted else (gained, lost)
     now = shapely.coverage_union(held, later).boundary
     then = shapely.coverage_union(held, earlier).boundary
@@ -192,22 +198,38 @@ def faces(change: SectorChange, view: View, border: BaseGeometry, abroad: BaseGe
     )
 
 
-def _coverage(
-    view: View, after: BaseGeometry, gained: BaseGeometry, lost: BaseGeometry
-) -> tuple[BaseGeometry, BaseGeometry, BaseGeometry]:
-    """Held, gained and lost ground, simplified with what lies between as one coverage."""
-    cells = _cells([ground.boundary for ground in (view.frame, after, gained, lost)])
+@lru_cache(maxsize=4)
+def _classes(
+    frame: BaseGeometry,
+    crs: str,
+    states: tuple[BaseGeometry, ...],
+    border: BaseGeometry,
+    abroad: BaseGeometry,
+    error: float,
+) -> dict[str, BaseGeometry]:
+    """Held, gained and lost ground, and the rest of the frame: a coverage, the same at any scale.
+
+    `states` are the ground before and after, gained and lost; `error` is that of Ukrainian-held
+    ground, else 0.
+    """
+    after, gained, lost = (_snap(_projected(ground, crs)) for ground in states[1:])
+    if error > BORDER_M and not abroad.is_empty:
+        before = _snap(_projected(states[0], crs))
+        before, after = (_up_to_border(g, abroad, border, error) for g in (before, after))
+        gained = _touching(shapely.difference(before, after), gained)
+        lost = _touching(shapely.difference(after, before), lost)
+    cells = _cells([ground.boundary for ground in (frame, after, gained, lost)])
     inside = shapely.point_on_surface(cells)
     is_gained, is_lost = _within(inside, gained), _within(inside, lost)
     changed = is_gained | is_lost
     is_held = _within(inside, after) & ~changed
-    masks = (is_held, is_gained, is_lost, ~(changed | is_held))
-    classes = {n: shapely.coverage_union_all(cells[mask]) for n, mask in enumerate(masks)}
-    present = {n: ground for n, ground in classes.items() if not ground.is_empty}
-    simple = shapely.coverage_simplify(list(present.values()), _SIMPLIFY_PX * view.m_per_px)
-    drawn = dict(zip(present, simple, strict=True))
-    held, gained, lost = (drawn.get(n, _NOTHING) for n in range(3))
-    return held, gained, lost
+    masks = {
+        "held": is_held,
+        "gained": is_gained,
+        "lost": is_lost,
+        "rest": ~(changed | is_held),
+    }
+    return {name: shapely.coverage_union_all(cells[mask]) for name, mask in masks.items()}
 
 
 def _up_to_border(
@@ -230,6 +252,12 @@ def _touching(ground: BaseGeometry, other: BaseGeometry) -> BaseGeometry:
     return shapely.multipolygons(parts[polygonal & shapely.intersects(parts, other)])
 
 
+@lru_cache(maxsize=64)
+def _beside(border: BaseGeometry) -> BaseGeometry:
+    """Where an edge follows the border."""
+    return border.buffer(BORDER_M, quad_segs=4)
+
+
 def contact_line(edge: BaseGeometry, view: View, border: BaseGeometry) -> BaseGeometry:
     """Keep of the edge of some ground what is a line of contact.
 
@@ -249,7 +277,7 @@ def contact_line(edge: BaseGeometry, view: View, border: BaseGeometry) -> BaseGe
         follows the state border within `BORDER_M`, without specks.
     """
     speck = _SPECK_PX * view.m_per_px
-    near = view.frame.intersection(border.buffer(BORDER_M, quad_segs=4))
+    near = view.frame.intersection(_beside(border))
     outline = shapely.union(view.frame.boundary, view.ground.boundary)
     rest = edge.difference(outline.buffer(1.5 * view.m_per_px)).difference(near)
     lines = shapely.get_parts(shapely.line_merge(_lines_only(rest)))

@@ -201,8 +201,7 @@ def render(
 
 
 def _check_source(figure: Figure, name: str) -> None:
-    sources = figure.findobj(lambda artist: artist.get_gid() == "source")
-    if not any(getattr(artist, "get_text", str)() for artist in sources):
+    if not any(text.get_gid() == "source" and text.get_text() for text in figure.texts):
         raise ParameterError(
             f"Figure {name!r} names no source. Draw one with `helpers.style.source_line`."
         )

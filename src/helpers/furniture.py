@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import shapely
-from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon, Rectangle
+from matplotlib.text import Text
 from shapely.geometry.base import BaseGeometry
 
 from helpers import projection
 from helpers.findings import NBSP, number
 from helpers.labels import Box, Size, Spot
-from helpers.sheet import Look, Sheet, draw_area, draw_line, frame_only
+from helpers.sheet import Look, Panel, Sheet, draw_area, draw_line
 from helpers.style import COLOURS, FontRole, font, halo, line_height_in
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def draw_graticule(sheet: Sheet) -> Grid:
         degrees = shapely.multilinestrings(shapely.linestrings(np.array(lines)))
         metres = projection.transform(degrees, sheet.view.sector.crs)
         draw_line(
-            sheet.ax,
+            sheet.panel,
             shapely.intersection(metres, sheet.view.frame),
             "graticule",
             edgecolor=COLOURS["grid"],
@@ -141,7 +142,7 @@ def draw_scale(sheet: Sheet) -> None:
     x, y = spot.x + left, spot.y
     for share, colour in ((0.0, COLOURS["text"]), (0.5, COLOURS["paper"])):
         corner = sheet.metres(x + share * length, y)
-        sheet.ax.add_artist(
+        sheet.panel.add(
             Rectangle(
                 corner,
                 length / 2 * sheet.view.m_per_px,
@@ -176,7 +177,7 @@ class _Arrow:
         """Draw it with its lower left corner at a place in pixels."""
         sheet, half = self._sheet, self.width / 2
         shape = [(0, 0), (half, 0.28 * self.needle), (2 * half, 0), (half, self.needle)]
-        sheet.ax.add_artist(
+        sheet.panel.add(
             Polygon(
                 [sheet.metres(x + dx, y + dy) for dx, dy in shape],
                 facecolor=COLOURS["text"],
@@ -209,30 +210,43 @@ def draw_locator(
     sheet: Sheet, box: Box, ukraine: BaseGeometry, countries: gpd.GeoDataFrame
 ) -> None:
     """Draw where in Ukraine the frame lies."""
-    x0, y0, x1, y1 = _LOCATOR_FRAME_M
     width, height = sheet.layout.width, sheet.layout.height
-    ax = sheet.ax.inset_axes(
+    panel = Panel(
+        sheet.figure,
         (box[0] / width, box[1] / height, (box[2] - box[0]) / width, (box[3] - box[1]) / height),
+        _LOCATOR_FRAME_M,
         facecolor=COLOURS["water"],
+        inside=sheet.panel.shares,
         gid="locator",
         zorder=13,
     )
-    frame_only(ax, (x0, y0, x1, y1))
-    for spine in ax.spines.values():
-        spine.set(color=COLOURS["paper"], linewidth=2.4)
+    sheet.panel.add(panel)
     edges = {"edgecolor": COLOURS["border"], "linewidth": 0.35}
     for country in _locator_shapes(tuple(countries.geometry)):
-        draw_area(ax, country, "locator-country", facecolor=COLOURS["locator_abroad"], **edges)
+        draw_area(panel, country, "locator-country", facecolor=COLOURS["locator_abroad"], **edges)
     for country in _locator_shapes((ukraine,)):
         draw_area(
-            ax,
+            panel,
             country,
             "locator-ukraine",
             facecolor=COLOURS["paper"],
             **(edges | {"linewidth": 0.7}),
         )
-    _mark_sector(sheet, ax, box)
-    _name_ukraine(sheet, ax, box)
+    _mark_sector(sheet, panel, box)
+    _name_ukraine(sheet, panel, box)
+    frame = Rectangle(
+        (0, 0),
+        1,
+        1,
+        transform=panel.shares,
+        fill=False,
+        edgecolor=COLOURS["paper"],
+        linewidth=2.4,
+        gid="locator-frame",
+        zorder=2.5,
+    )
+    panel.add(frame)
+    frame.set_clip_box(None)  # half of it lies outside
 
 
 @lru_cache(maxsize=8)
@@ -243,14 +257,14 @@ def _locator_shapes(geometries: tuple[BaseGeometry, ...]) -> list[BaseGeometry]:
     return list(projection.transform(simple, _LOCATOR_CRS))
 
 
-def _mark_sector(sheet: Sheet, ax: Axes, box: Box) -> None:
+def _mark_sector(sheet: Sheet, panel: Panel, box: Box) -> None:
     ground = projection.transform(sheet.view.sector.polygon, _LOCATOR_CRS)
     west, south, east, north = ground.bounds
     m_per_px = (_LOCATOR_FRAME_M[2] - _LOCATOR_FRAME_M[0]) / (box[2] - box[0])
     # A small sector is shown by a mark that can be seen.
     half_x, half_y = (max(side / 2, 4.5 * m_per_px) for side in (east - west, north - south))
     middle_x, middle_y = (west + east) / 2, (south + north) / 2
-    ax.add_artist(
+    panel.add(
         Rectangle(
             (middle_x - half_x, middle_y - half_y),
             2 * half_x,
@@ -264,9 +278,17 @@ def _mark_sector(sheet: Sheet, ax: Axes, box: Box) -> None:
     )
 
 
-def _name_ukraine(sheet: Sheet, ax: Axes, box: Box) -> None:
+def _name_ukraine(sheet: Sheet, panel: Panel, box: Box) -> None:
     kyiv = shapely.get_coordinates(projection.transform(shapely.Point(_KYIV), _LOCATOR_CRS))[0]
-    ax.plot(*kyiv, marker="o", markersize=2.6, color=COLOURS["text"], gid="locator-kyiv")
+    panel.add(
+        Line2D(
+            *kyiv[:, None],
+            marker="o",
+            markersize=2.6,
+            color=COLOURS["text"],
+            gid="locator-kyiv",
+        )
+    )
     m_per_px = (_LOCATOR_FRAME_M[2] - _LOCATOR_FRAME_M[0]) / (box[2] - box[0])
     below = line_height_in(sheet.theme.small, 1.4) * sheet.theme.dpi
     texts: tuple[tuple[str, tuple[float, float], FontRole], ...] = (
@@ -274,12 +296,15 @@ def _name_ukraine(sheet: Sheet, ax: Axes, box: Box) -> None:
         ("Ukraine", (kyiv[0] + 60_000, kyiv[1] - below * m_per_px), "italic"),
     )
     for text, place, role in texts:
-        ax.annotate(
-            text,
-            place,
-            ha="right" if role == "label" else "center",
-            va="center_baseline",
-            fontproperties=font(role, sheet.theme.small),
-            color=COLOURS["subtle" if role == "italic" else "text"],
-            gid="locator-label",
+        panel.add(
+            Text(
+                *place,
+                text,
+                ha="right" if role == "label" else "center",
+                va="center_baseline",
+                fontproperties=font(role, sheet.theme.small),
+                color=COLOURS["subtle" if role == "italic" else "text"],
+                gid="locator-label",
+                clip_on=False,
+            )
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -168,11 +169,11 @@ class Layout:
     def _boxes(self) -> FloatArray:
         return self._room[: self._taken]
 
-    def cell_centres(self) -> tuple[FloatArray, FloatArray]:
-        """X and y of the cost grid's cells, shape ``(rows, columns)``."""
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the cost grid."""
         rows, columns = self._heat.shape
-        x, y = np.meshgrid(np.arange(columns) + 0.5, np.arange(rows) + 0.5)
-        return x * self.CELL, y * self.CELL
+        return rows, columns
 
     def heat_cells(self, cells: npt.NDArray[np.bool_], cost: float) -> None:
         """Make covering these cells of the grid cost something (a cell, not a pixel)."""
@@ -313,6 +314,14 @@ class Layout:
         if spot is not None:
             self.reserve(spot.box(size, margin))
         return spot
+
+
+@lru_cache(maxsize=8)
+def cell_centres(shape: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
+    """X and y of the cells of a cost grid of so many rows and columns, pixels, of that shape."""
+    rows, columns = shape
+    x, y = np.meshgrid(np.arange(columns) + 0.5, np.arange(rows) + 0.5)
+    return x * Layout.CELL, y * Layout.CELL
 
 
 def _steps(

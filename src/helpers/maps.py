@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import shapely
-from matplotlib.artist import Artist
 from matplotlib.figure import Figure
+from matplotlib.image import BboxImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon, Rectangle
 from matplotlib.text import Text
@@ -94,9 +95,9 @@ class MapText:
     key: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BaseLayers:
-    """What lies under the news.
+    """What lies under the news; one is the same as another only if it is the same object.
 
     Attributes
     ----------
@@ -205,7 +206,7 @@ def _compose(
 ) -> Figure:
     change, look, claimed = subject
     view = View(change.sector, theme.body_in * theme.dpi)
-    ground = _Base.of(base, view)
+    ground = _base(base, view, view.sector.outline)
     drawn = faces(change, view, ground.border, ground.abroad)
     claims = _claims(claimed, drawn, view)
     named = _known(places, view)
@@ -214,7 +215,7 @@ def _compose(
     solid = 1.0 if base.picture.image is None else _OVER_PICTURE
     _draw_change(sheet, drawn, claims, look=look, solid=solid)
     numbers = _numbers(change, view, theme, look)
-    news = _News(drawn, named, numbers, _sides(change, drawn, ground, view))
+    news = _News(drawn, named, numbers, _sides(change, drawn, ground, sheet))
     changed = _furnish(sheet, base, ground, news)
     key = _key((drawn, claims), changed, text.key, theme, look=look)
     return finish(sheet, (text.title, text.subtitle), key, _foot(text, base))
@@ -240,14 +241,15 @@ def no_data_map(
         Draw and save it inside `helpers.style.style`.
     """
     view = View(sector, theme.body_in * theme.dpi)
-    ground = _Base.of(base, view)
+    ground = _base(base, view, view.sector.outline)
     sheet = open_sheet(view, theme)
     _draw_base(sheet, ground, base.picture)
     _state(sheet, message)
     nothing, no_line = shapely.MultiPolygon(), shapely.MultiLineString()
     drawn = Faces(nothing, nothing, nothing, no_line, no_line)
     named = _known(Places(places.table), view)
-    _furnish(sheet, base, ground, _News(drawn, named, (), _countries(ground, nothing)))
+    countries = _countries(sheet, ground, sheet.cells(nothing))
+    _furnish(sheet, base, ground, _News(drawn, named, (), countries))
     return finish(sheet, (text.title, text.subtitle), (), _foot(text, base))
 
 
@@ -266,7 +268,7 @@ class Stage:
     _ground: _Base
     _line: Text
     _bar: Rectangle
-    _moving: list[Artist]
+    _standing: int
 
     def show(self, change: SectorChange, line: str, progress: float) -> None:
         """Put another day on the stage.
@@ -280,12 +282,9 @@ class Stage:
         progress
             How much of the time has passed, 0 to 1.
         """
-        while self._moving:
-            self._moving.pop().remove()
-        standing = set(self._sheet.ax.get_children())
+        del self._sheet.panel.artists[self._standing :]
         drawn = faces(change, self._sheet.view, self._ground.border, self._ground.abroad)
         _draw_change(self._sheet, drawn, shapely.MultiPolygon(), look=_look(change), solid=1.0)
-        self._moving.extend(a for a in self._sheet.ax.get_children() if a not in standing)
         self._line.set_text(line)
         self._bar.set_width(progress)
 
@@ -311,22 +310,22 @@ def stage(
         Use it inside `helpers.style.style`.
     """
     view = View(last.sector, theme.body_in * theme.dpi)
-    ground = _Base.of(base, view)
+    ground = _base(base, view, view.sector.outline)
     drawn = faces(last, view, ground.border, ground.abroad)
     sheet = open_sheet(view, theme)
     _draw_base(sheet, ground, base.picture)
-    news = _News(drawn, _known(places, view), (), _sides(last, drawn, ground, view))
+    news = _News(drawn, _known(places, view), (), _sides(last, drawn, ground, sheet))
     _furnish(sheet, base, ground, news)
     bar = Rectangle(
         (0, 0),
         0,
         5 / sheet.layout.height,
-        transform=sheet.ax.transAxes,
+        transform=sheet.panel.shares,
         facecolor=COLOURS["accent"],
         gid="progress",
         zorder=14,
     )
-    sheet.ax.add_artist(bar)
+    sheet.panel.add(bar)
     looks = _key_looks(theme, look=_look(last))
     key = [KeyEntry(role, text.key[role], looks[role]) for role in looks if role in text.key]
     finish(sheet, (text.title, "0"), key, _foot(text, base))
@@ -334,7 +333,7 @@ def stage(
     width = measure(text.subtitle, "strong", theme.sub, theme.dpi)[0]
     size = theme.sub * min(1, 0.99 * theme.body_in / width)
     line.set(fontproperties=font("strong", size), color=COLOURS["text"])
-    return Stage(sheet.figure, sheet, ground, line, bar, [])
+    return Stage(sheet.figure, sheet, ground, line, bar, len(sheet.panel.artists))
 
 
 def _foot(text: MapText, base: BaseLayers) -> list[str]:
@@ -355,21 +354,23 @@ class _Base:
     oblasts: Mapping[str, BaseGeometry]
     oblast_lines: BaseGeometry
 
-    @classmethod
-    def of(cls, base: BaseLayers, view: View) -> _Base:
-        border = _near(base.border, view)
-        abroad = beyond_border(view, border, _near(base.ukraine, view))
-        oblasts = _oblast_grounds(base.oblasts, view)
-        lines = _oblast_lines(oblasts, view, border)
-        return cls(border, view.frame.difference(abroad), abroad, oblasts, lines)
+
+@lru_cache(maxsize=64)
+def _base(base: BaseLayers, view: View, _outline: BaseGeometry | None) -> _Base:
+    """What lies in the frame; two sectors that differ in their outline alone are equal."""
+    border = _near(base.border, view)
+    abroad = beyond_border(view, border, _near(base.ukraine, view))
+    oblasts = _oblast_grounds(base.oblasts, view)
+    lines = _oblast_lines(oblasts, view, border)
+    return _Base(border, view.frame.difference(abroad), abroad, oblasts, lines)
 
 
 @dataclass(frozen=True)
 class _Side:
-    """Some ground, metres, and what it is called."""
+    """Some ground, as cells of the layout's grid, and what it is called."""
 
     text: str
-    ground: BaseGeometry
+    cells: npt.NDArray[np.bool_]
     country: bool = False
 
 
@@ -410,7 +411,7 @@ def _state(sheet: Sheet, message: str) -> None:
     height = step * (len(lines) + 1)
     x, y = (sheet.layout.width - width) / 2, (sheet.layout.height - height) / 2
     sheet.layout.reserve((x, y, x + width, y + height))
-    sheet.ax.add_artist(
+    sheet.panel.add(
         Rectangle(
             sheet.metres(x, y),
             width * sheet.view.m_per_px,
@@ -454,14 +455,15 @@ def _claims(claimed: BaseGeometry | None, drawn: Faces, view: View) -> BaseGeome
 
 def _draw_base(sheet: Sheet, ground: _Base, picture: Basemap) -> None:
     """Draw the ground beyond the state border, the border, and the lines between oblasts."""
-    ax, view = sheet.ax, sheet.view
+    panel, view = sheet.panel, sheet.view
     if picture.image is None:
-        draw_area(ax, ground.abroad, "abroad", facecolor=COLOURS["land_abroad"], zorder=1)
+        draw_area(panel, ground.abroad, "abroad", facecolor=COLOURS["land_abroad"], zorder=1)
     else:
-        x0, y0, x1, y1 = view.bounds_m
-        ax.imshow(picture.image, extent=(x0, x1, y0, y1), aspect="auto", gid="basemap", zorder=0.5)
+        image = BboxImage(panel.box, gid="basemap", zorder=0.5)
+        image.set_data(picture.image)
+        panel.add(image)
     draw_line(
-        ax,
+        panel,
         ground.oblast_lines,
         "oblast",
         edgecolor=COLOURS["oblast"],
@@ -471,7 +473,7 @@ def _draw_base(sheet: Sheet, ground: _Base, picture: Basemap) -> None:
     )
     width = 0.95 * sheet.theme.lw
     draw_line(
-        ax,
+        panel,
         ground.border.intersection(view.frame),
         "border",
         edgecolor=COLOURS["border"],
@@ -549,12 +551,12 @@ def _lines(theme: Theme) -> dict[str, dict[str, Any]]:
 def _draw_change(
     sheet: Sheet, drawn: Faces, claims: BaseGeometry, *, look: str, solid: float
 ) -> None:
-    ax, fills, lines = sheet.ax, _fills(look), _lines(sheet.theme)
-    draw_area(ax, drawn.held, "held", **fills["held"], alpha=solid, zorder=2)
+    panel, fills, lines = sheet.panel, _fills(look), _lines(sheet.theme)
+    draw_area(panel, drawn.held, "held", **fills["held"], alpha=solid, zorder=2)
     edge = {"edgecolor": COLOURS["claimed"], "linewidth": 1.0}
-    draw_area(ax, claims, "claimed", **fills["claimed"], **edge, zorder=2.8)
-    draw_area(ax, drawn.gained, "gained", **fills["gained"], alpha=solid, zorder=3)
-    draw_area(ax, drawn.lost, "lost", **fills["lost"], zorder=3)
+    draw_area(panel, claims, "claimed", **fills["claimed"], **edge, zorder=2.8)
+    draw_area(panel, drawn.gained, "gained", **fills["gained"], alpha=solid, zorder=3)
+    draw_area(panel, drawn.lost, "lost", **fills["lost"], zorder=3)
     for role, geometry, zorder in (
         ("line_then", drawn.line_then, 7),
         ("line_now", drawn.line_now, 8),
@@ -563,9 +565,9 @@ def _draw_change(
         line["edgecolor"] = line.pop("color")
         casing = halo(sheet.theme.lw + 2.0, COLOURS["casing"]) if role == "line_now" else None
         cap = "round" if role == "line_now" else "butt"
-        draw_line(ax, geometry, role, zorder=zorder, path_effects=casing, capstyle=cap, **line)
+        draw_line(panel, geometry, role, zorder=zorder, path_effects=casing, capstyle=cap, **line)
     if (veil := _veil(sheet.view)) is not None:
-        draw_area(ax, veil, "veil", facecolor=COLOURS["paper"], alpha=0.6, zorder=8.5)
+        draw_area(panel, veil, "veil", facecolor=COLOURS["paper"], alpha=0.6, zorder=8.5)
 
 
 def _veil(view: View) -> BaseGeometry | None:
@@ -740,7 +742,7 @@ def _draw_place(sheet: Sheet, place: Mapping[str, Any]) -> bool:
     if spot is None:
         return False
     sheet.layout.reserve(symbol)
-    sheet.ax.add_artist(
+    sheet.panel.add(
         Line2D(
             *([at] for at in sheet.metres(x, y)),
             marker="s" if rank == 1 else "o",
@@ -821,13 +823,15 @@ def _draw_beside(sheet: Sheet, spread: Spread, text: str, look: Look) -> None:
         return
     end = _nearest(spot.box(size, 2), at)
     sheet.layout.reserve_line(at, end)
-    sheet.ax.plot(
-        *zip(sheet.metres(*at), sheet.metres(*end), strict=True),
-        color=look.colour,
-        linewidth=0.9,
-        gid="leader",
-        zorder=9,
-        path_effects=halo(2.4),
+    sheet.panel.add(
+        Line2D(
+            *zip(sheet.metres(*at), sheet.metres(*end), strict=True),
+            color=look.colour,
+            linewidth=0.9,
+            gid="leader",
+            zorder=9,
+            path_effects=halo(2.4),
+        )
     )
     sheet.write(text, spot, look, "number")
 
@@ -896,7 +900,7 @@ def _draw_arrow(
     ahead = direction / np.hypot(*direction) * length / 2
     aside = 0.7 * np.array([-ahead[1], ahead[0]])
     corners = (middle + ahead, middle - ahead + aside, middle - ahead - aside)
-    sheet.ax.add_artist(
+    sheet.panel.add(
         Polygon(
             [sheet.metres(*corner) for corner in corners],
             facecolor=COLOURS["subtle"],
@@ -911,28 +915,29 @@ def _draw_arrow(
 # Names of grounds ---------------------------------------------------------------------------
 
 
-def _countries(ground: _Base, covered: BaseGeometry) -> list[_Side]:
+def _countries(sheet: Sheet, ground: _Base, covered: npt.NDArray[np.bool_]) -> list[_Side]:
     if ground.abroad.is_empty or ground.home.is_empty:
         return []
     return [
-        _Side("RUSSIA", ground.abroad.difference(covered), country=True),
-        _Side("UKRAINE", ground.home.difference(covered), country=True),
+        _Side("RUSSIA", sheet.cells(ground.abroad) & ~covered, country=True),
+        _Side("UKRAINE", sheet.cells(ground.home) & ~covered, country=True),
     ]
 
 
-def _sides(change: SectorChange, drawn: Faces, ground: _Base, view: View) -> list[_Side]:
+def _sides(change: SectorChange, drawn: Faces, ground: _Base, sheet: Sheet) -> list[_Side]:
     """What the sides are called; of ground that a source is silent about nothing is said."""
     adjective = change.source.adjective
     capital = adjective.capitalize()
-    covered = shapely.union_all([drawn.held, drawn.gained, drawn.lost])
-    sides = _countries(ground, covered)
+    held, gained, lost = map(sheet.cells, (drawn.held, drawn.gained, drawn.lost))
+    covered = held | gained | lost
+    sides = _countries(sheet, ground, covered)
     if change.tier in INVERTED_TIERS:
-        return [*sides, _Side(f"{capital} as Ukrainian-held", drawn.held)]
-    free = ground.home.intersection(view.ground).difference(covered)
+        return [*sides, _Side(f"{capital} as Ukrainian-held", held)]
+    free = sheet.cells(ground.home) & sheet.cells(sheet.view.ground) & ~covered
     return [
         *sides,
         _Side(f"Not {adjective} as Russian-controlled", free),
-        _Side(f"{capital} Russian control", drawn.held),
+        _Side(f"{capital} Russian control", held),
     ]
 
 
@@ -940,17 +945,17 @@ def _name_sides(sheet: Sheet, sides: Sequence[_Side]) -> None:
     for side in sides:
         if side.country:
             look = Look("label_medium", sheet.theme.label + 1.2, COLOURS["subtle"])
-            _name_ground(sheet, side.ground, (NBSP.join(side.text),), look, "country")
+            _name_ground(sheet, side.cells, (NBSP.join(side.text),), look, "country")
             continue
         look = Look("italic", sheet.theme.label + 0.6, COLOURS["subtle"])
         width = sheet.size(side.text, look).width / sheet.theme.dpi
         two = wrap(side.text, look.role, look.size, sheet.theme, width_in=0.75 * width)
-        if not _name_ground(sheet, side.ground, (side.text,), look, "side"):
-            _name_ground(sheet, side.ground, two, look, "side")
+        if not _name_ground(sheet, side.cells, (side.text,), look, "side"):
+            _name_ground(sheet, side.cells, two, look, "side")
 
 
 def _name_ground(
-    sheet: Sheet, ground: BaseGeometry, lines: Sequence[str], look: Look, gid: str
+    sheet: Sheet, cells: npt.NDArray[np.bool_], lines: Sequence[str], look: Look, gid: str
 ) -> bool:
     """Write a name into some ground; False if it has no room."""
     sizes = [sheet.size(line, look) for line in lines]
@@ -960,7 +965,7 @@ def _name_ground(
         sizes[0].ascent + step * (len(lines) - 1),
         sizes[0].descent,
     ).padded(_AIR_PX)
-    spots = sheet.layout.spots_within(sheet.cells(ground), block)
+    spots = sheet.layout.spots_within(cells, block)
     spot = sheet.layout.place(spots, block, margin=4)
     if spot is None:
         return False

@@ -6,8 +6,9 @@ import dataclasses
 import json
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -156,12 +157,17 @@ def no_data_map(missing: NoData) -> FigureSet:
 
 
 def _base(sector: Sector, under: str) -> maps.BaseLayers:
+    picture = basemap.resolve(sector, under)
+    return _packaged() if picture == basemap.OFFLINE else replace(_packaged(), picture=picture)
+
+
+@cache
+def _packaged() -> maps.BaseLayers:
     return maps.BaseLayers(
         border=reference.border(),
         ukraine=reference.ukraine(),
         countries=reference.countries(),
         oblasts=reference.oblasts(),
-        picture=basemap.resolve(sector, under),
     )
 
 

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import shapely
 from matplotlib.artist import Artist
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
-from matplotlib.transforms import Transform
+from matplotlib.transforms import (
+    Bbox,
+    BboxTransformFrom,
+    BboxTransformTo,
+    Transform,
+    TransformedBbox,
+)
 from shapely.geometry.base import BaseGeometry
 
 from helpers.faces import View
-from helpers.labels import Layout, Size, Spot
+from helpers.labels import Layout, Size, Spot, cell_centres
 from helpers.style import (
     COLOURS,
     FontRole,
@@ -63,14 +69,100 @@ class KeyEntry:
     look: Mapping[str, Any]
 
 
+class Panel(Artist):
+    """A rectangle of the page with coordinates of its own, in which artists are drawn and clipped.
+
+    What `matplotlib.axes.Axes` would be without axes: there are no ticks, spines or limits that
+    follow the data, whose making takes longer than drawing most of what stands in a panel.
+
+    Parameters
+    ----------
+    figure
+        The page; adding the panel to it, or to another panel, is the caller's.
+    place
+        Left, bottom, width and height as shares of the page, or of what `inside` maps to.
+    bounds
+        Coordinates of its edges: x0, y0, x1, y1.
+    facecolor
+        Of its ground.
+    inside
+        Maps shares to pixels where it does not stand on the page itself: another's `shares`.
+    **look
+        Other properties of an artist.
+
+    Attributes
+    ----------
+    bounds
+        As given.
+    artists
+        What stands in it, in the order in which those of one zorder are drawn.
+    box
+        Its place in pixels.
+    shares, data
+        Shares of it, and its coordinates, to pixels.
+    """
+
+    def __init__(  # as Axes, which has more
+        self,
+        figure: Figure,
+        place: tuple[float, float, float, float],
+        bounds: tuple[float, float, float, float],
+        *,
+        facecolor: str,
+        inside: Transform | None = None,
+        **look: Any,
+    ) -> None:
+        super().__init__()
+        self._page = figure
+        self.set(figure=figure, **look)
+        self.bounds = bounds
+        self.artists: list[Artist] = []
+        self._place = Bbox.from_bounds(*place)
+        self.box = TransformedBbox(self._place, inside or figure.transSubfigure)
+        self.shares = BboxTransformTo(self.box)
+        x0, y0, x1, y1 = bounds
+        self.data = BboxTransformFrom(Bbox([[x0, y0], [x1, y1]])) + self.shares
+        self._patch = Rectangle((0, 0), 1, 1, facecolor=facecolor, edgecolor="none")
+        self._patch.set(figure=figure, transform=self.shares)
+
+    def move(self, place: tuple[float, float, float, float]) -> None:
+        """Give it another place."""
+        self._place.bounds = place
+
+    def add(self, artist: Artist) -> None:
+        """Put an artist into it, in its coordinates unless it has some of its own."""
+        artist.set_figure(self._page)
+        if not artist.is_transform_set():
+            artist.set_transform(self.data)
+        artist.set_clip_box(self.box)
+        self.artists.append(artist)
+
+    def get_children(self) -> list[Artist]:
+        """All that is drawn of it."""
+        return [*self.artists, self._patch]
+
+    def get_window_extent(self, renderer: Any = None) -> Any:  # noqa: ARG002
+        """Its place in pixels."""
+        return self.box
+
+    def draw(self, renderer: Any) -> None:
+        """Draw the ground, then what stands on it."""
+        renderer.open_group("panel", gid=self.get_gid())
+        self._patch.draw(renderer)
+        for artist in sorted(self.artists, key=Artist.get_zorder):
+            artist.draw(renderer)
+        renderer.close_group("panel")
+        self.stale = False
+
+
 @dataclass(frozen=True)
 class Sheet:
     """A page with its map, while it is drawn.
 
     Attributes
     ----------
-    figure, ax
-        The page, and the map's axes, in metres of the sector's projection.
+    figure, panel
+        The page, and the map, in metres of the sector's projection.
     view, theme
         Frame and scale; rendition.
     layout
@@ -78,7 +170,7 @@ class Sheet:
     """
 
     figure: Figure
-    ax: Axes
+    panel: Panel
     view: View
     theme: Theme
     layout: Layout
@@ -92,13 +184,12 @@ class Sheet:
 
     def metres(self, x: Any, y: Any) -> tuple[Any, Any]:
         """Pixels from the map's lower left corner, to metres."""
-        x0, y0, _, _ = self.view.bounds_m
-        return x0 + x * self.view.m_per_px, y0 + y * self.view.m_per_px
+        return self.view.to_m(x, y)
 
     def write(self, text: str, spot: Spot, look: Look, gid: str) -> None:
         """Set a line of text at its place."""
         x, y = self.metres(spot.x, spot.y)
-        self.ax.add_artist(
+        self.panel.add(
             Line(
                 x,
                 y,
@@ -113,35 +204,30 @@ class Sheet:
         )
 
     def cells(self, ground: BaseGeometry) -> npt.NDArray[np.bool_]:
-        """Cells of the layout's grid whose centre lies in some ground (metres)."""
-        x, y = self.layout.cell_centres()
-        inside = np.zeros(x.shape, dtype=bool)
-        if ground.is_empty:
-            return inside
-        corners = self.view.to_px(np.array(ground.bounds).reshape(2, 2)) // Layout.CELL
+        """Cells of the layout's grid whose centre lies in some ground (metres); read only."""
+        return _cells(ground, self.view, self.layout.shape)
+
+
+@lru_cache(maxsize=256)
+def _cells(ground: BaseGeometry, view: View, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    inside = np.zeros(shape, dtype=bool)
+    if not ground.is_empty:
+        corners = view.to_px(np.array(ground.bounds).reshape(2, 2)) // Layout.CELL
         (left, low), (right, high) = np.maximum(corners, 0).astype(int)
         window = np.s_[low : high + 1, left : right + 1]
+        x, y = (at[window] for at in cell_centres(shape))
         shapely.prepare(ground)
-        inside[window] = shapely.contains_xy(ground, *self.metres(x[window], y[window]))
-        return inside
+        inside[window] = shapely.contains_xy(ground, *view.to_m(x, y))
+    inside.flags.writeable = False
+    return inside
 
 
 def open_sheet(view: View, theme: Theme) -> Sheet:
     """Make a page with an empty map, as wide as the rendition's body; `finish` puts it in place."""
     figure = new_figure(theme)
-    ax = figure.add_axes((0, 0, 1, 1), facecolor=COLOURS["land"], gid="map")
-    frame_only(ax, view.bounds_m)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
-    return Sheet(figure, ax, view, theme, Layout(view.width_px, view.height_px))
-
-
-def frame_only(ax: Axes, bounds: tuple[float, float, float, float]) -> None:
-    """Make axes a frame without ticks that shows x0, y0, x1, y1, whatever is drawn in it."""
-    x0, y0, x1, y1 = bounds
-    ax.set(xlim=(x0, x1), ylim=(y0, y1), autoscale_on=False)
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_visible(False)
+    panel = Panel(figure, (0, 0, 1, 1), view.bounds_m, facecolor=COLOURS["land"], gid="map")
+    figure.add_artist(panel)
+    return Sheet(figure, panel, view, theme, Layout(view.width_px, view.height_px))
 
 
 def finish(
@@ -173,9 +259,7 @@ def finish(
     top = round(top * theme.dpi) / theme.dpi
     height = round(sheet.view.height_px) / theme.dpi
     set_height(figure, theme, top + height + _AFTER_MAP_IN + source_line(figure, theme, foot))
-    sheet.ax.set_position(
-        axes_rect(figure, left=theme.pad, top=top, width=theme.body_in, height=height)
-    )
+    sheet.panel.move(axes_rect(figure, left=theme.pad, top=top, width=theme.body_in, height=height))
     return figure
 
 
@@ -195,18 +279,18 @@ def _path(geometry: BaseGeometry) -> Path:
     return Path(xy, codes)
 
 
-def draw_area(ax: Axes, geometry: BaseGeometry, gid: str, **look: Any) -> None:
+def draw_area(panel: Panel, geometry: BaseGeometry, gid: str, **look: Any) -> None:
     """Fill (multi)polygons as one artist; nothing for an empty geometry."""
     if not geometry.is_empty:
         settings = {"edgecolor": "none", "linewidth": 0} | look
-        ax.add_artist(PathPatch(_path(geometry), gid=gid, **settings))
+        panel.add(PathPatch(_path(geometry), gid=gid, **settings))
 
 
-def draw_line(ax: Axes, geometry: BaseGeometry, gid: str, **look: Any) -> None:
+def draw_line(panel: Panel, geometry: BaseGeometry, gid: str, **look: Any) -> None:
     """Draw (multi)lines as one artist, so that a halo lies below all of it."""
     if not geometry.is_empty:
         settings = {"facecolor": "none", "capstyle": "round", "joinstyle": "round"} | look
-        ax.add_artist(PathPatch(_path(geometry), gid=gid, **settings))
+        panel.add(PathPatch(_path(geometry), gid=gid, **settings))
 
 
 # The key ------------------------------------------------------------------------------------
