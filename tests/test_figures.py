@@ -113,6 +113,21 @@ def test_the_same_bytes_again(figure):
     assert again.svg == figure.svg
 
 
+def test_the_pixels_of_a_figure_go_with_it():
+    drawn = []
+
+    def draw(theme):
+        drawn.append(plain(theme))
+        return drawn[-1]
+
+    made = render(draw, name="plain", alt="A plain figure")
+    assert [figure.canvas.renderer for figure in drawn] == [None, None]
+    for figure in drawn:
+        figure.canvas.draw()
+        assert np.asarray(figure.canvas.buffer_rgba()).any()
+    assert made.png["wide"] != made.png["phone"]
+
+
 def test_a_figure_that_is_there_is_not_drawn_again(tmp_path):
     drawn = []
 

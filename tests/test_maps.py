@@ -19,14 +19,14 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.text import Text
 
-from helpers import changes, reference, sources, style
+from helpers import changes, maps, reference, sources, style
 from helpers.faces import BORDER_M, View, contact_line, faces, spreads
 from helpers.labels import Layout, Size, Spot, Spots, around, cell_centres
 from helpers.maps import BaseLayers, Places, no_data_map, sector_map
 from helpers.projection import STORAGE_CRS
 from helpers.readers import reconstruction
 from helpers.schema import Snapshot
-from helpers.sheet import Panel
+from helpers.sheet import Panel, open_sheet
 from helpers.style import THEMES, WIDE
 from mapcases import (
     BASE,
@@ -118,6 +118,24 @@ def test_says_what_it_must(each):
     assert (change.sector is not SECTOR) or "Midtown" in [
         t for t, _ in texts(figure, "place-label")
     ]
+
+
+def test_sectors_that_differ_in_their_outline_alone_are_not_mixed_up():
+    west, south, east, north = SECTOR.polygon.bounds
+    half = replace(SECTOR, outline=shapely.box(west, south, (west + east) / 2, north))
+    assert half == SECTOR
+    of_both = [maps._base(BASE, View(each, 1000), each.outline) for each in (SECTOR, half)]
+    assert of_both[0] is not of_both[1]
+    assert maps._base(BASE, View(SECTOR, 1000), None) is of_both[0]
+
+
+def test_cells_that_are_remembered_cannot_be_changed():
+    with style.style():
+        sheet = open_sheet(View(SECTOR, 1000), WIDE)
+    cells = sheet.cells(sheet.view.frame)
+    assert cells[:-1, :-1].all()
+    with pytest.raises(ValueError, match="read-only"):
+        cells[0, 0] = False
 
 
 def test_every_artist_has_a_role(each):

@@ -146,6 +146,39 @@ def test_history_tells_the_first_and_the_last_change_of_each():
     assert set(within["id"]) == {"p1"}
 
 
+def test_a_map_is_measured_once_for_the_same_disc(monkeypatch):
+    def followed(days, some, **options):
+        return settlements.history(days, some, tier="presence", **options)
+
+    days = [snapshot(boxes((36, 47, east, 49)), day) for day, east in ((1, 37.0), (2, 37.15))]
+    usual = followed(days, PLACES)
+    measured = []
+    plain = settlements._shares
+
+    def counted(grounds, discs):
+        measured.append((len(grounds), len(discs)))
+        return plain(grounds, discs)
+
+    monkeypatch.setattr(settlements, "_shares", counted)
+    pd.testing.assert_frame_equal(followed(days, PLACES), usual)
+    assert (
+        followed(days, PLACES[1:])["share"].tolist() == usual.iloc[[1, 2, 4, 5]]["share"].tolist()
+    )
+    assert not measured
+    # Another day, other discs, another tier.
+    followed([*days, snapshot(boxes((36, 47, 37.2, 49)), 3)], PLACES)
+    assert measured.pop()[0] == 1
+    wide = followed(days, PLACES, margin_km=1.0)
+    pd.testing.assert_series_equal(wide["share"], usual["share"])
+    assert measured.pop() == (2, 3)
+    settlements.history(days, PLACES, tier="control")
+    assert measured.pop() == (2, 3)
+    moved = PLACES.assign(lon=[*PLACES["lon"][:2], 38.0])
+    fresh = [snapshot(day.tier("presence"), day.day.day) for day in days]
+    pd.testing.assert_frame_equal(followed(days, moved), followed(fresh, moved))
+    assert measured == [(2, 1), (2, 3)]
+
+
 def test_a_history_of_days_that_do_not_tell_the_tier_is_empty():
     days = [snapshot(boxes((36, 47, 37, 49)), 1)]
     empty = settlements.history(days, PLACES, tier="ukrainian_held")

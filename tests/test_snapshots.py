@@ -1,3 +1,4 @@
+import gc
 import json
 import os
 import random
@@ -39,6 +40,34 @@ def three(workspace):
     put(workspace, SECOND)
     put(workspace, THIRD, east=37.2)
     return workspace
+
+
+def test_a_map_that_somebody_holds_is_not_loaded_again(three, monkeypatch):
+    ingest.run(three)
+    window = three, "deepstate", date(2024, 12, 31), date(2025, 1, 4)
+    first = snapshots.load(three, "deepstate", date(2025, 1, 1))
+    first.kept["known"] = True
+    held = snapshots.window(*window)
+    assert held[1] is first
+    # Maps that are the same share their geometry, whoever held one of them.
+    assert held[0].layers["assessed_control"] is first.layers["assessed_control"]
+    monkeypatch.setattr(snapshots.Store, "load", None)
+    assert [a is b for a, b in zip(snapshots.window(*window), held, strict=True)] == [True] * 3
+    assert snapshots.load(three, "deepstate", date(2025, 1, 1)).kept == {"known": True}
+    assert first.copy_of == date(2024, 12, 31)
+
+
+def test_a_map_that_nobody_holds_is_forgotten_and_one_that_changed_is_another(three):
+    ingest.run(three)
+    day = three, "deepstate", date(2025, 1, 4)
+    snapshots.load(*day).kept["known"] = True
+    gc.collect()
+    held = snapshots.load(*day)
+    assert "known" not in held.kept
+    put(three, THIRD, east=37.3)
+    ingest.run(three)
+    assert snapshots.load(*day).layers["assessed_control"].bounds[2] == 37.3
+    assert held.layers["assessed_control"].bounds[2] == 37.2
 
 
 def test_ingest_reads_what_is_new_and_only_that(three, monkeypatch):

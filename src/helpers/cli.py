@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import date
@@ -248,14 +248,16 @@ def _make_report(ws: Workspace, asked: Any, jobs: int, server: ForkServer | None
 
 
 @contextmanager
-def _server(*, when: bool = True, many: bool = False) -> Iterator[ForkServer | None]:
+def _server(
+    *, when: bool = True, about: Sequence[str] = (), many: bool = False
+) -> Iterator[ForkServer | None]:
     """What forks kernels: it imports what notebooks import while this process does other things."""
     if not when:
         yield None
         return
     from helpers import forkserver
 
-    with forkserver.started(os.environ, many=many) as server:
+    with forkserver.started(os.environ, about=about, many=many) as server:
         yield server
 
 
@@ -321,7 +323,7 @@ def _filled(ws: Workspace, wanted: Any, jobs: int, scheduler: str, **_: Any) -> 
 
     from helpers import backfill as filling
 
-    with _pool(ws, jobs, scheduler, many=len(wanted) > _FEW) as (make, pool):
+    with _pool(ws, jobs, scheduler, [asked for asked, _ in wanted]) as (make, pool):
         found = filling.run(wanted, partial(make, ws), pool, jobs=1 if scheduler else jobs)
         for outcome in _bar(iterable=found, total=len(wanted), unit="report"):
             if _asked_to_be(_VERBOSE):
@@ -331,7 +333,7 @@ def _filled(ws: Workspace, wanted: Any, jobs: int, scheduler: str, **_: Any) -> 
 
 @contextmanager
 def _pool(
-    ws: Workspace, jobs: int, scheduler: str, *, many: bool
+    ws: Workspace, jobs: int, scheduler: str, wanted: Sequence[Any]
 ) -> Iterator[tuple[Callable[..., Any], Any]]:
     """What makes reports, and where."""
     if scheduler:
@@ -342,7 +344,10 @@ def _pool(
         return
     from concurrent.futures import ThreadPoolExecutor
 
-    with _server(many=many) as server, ThreadPoolExecutor(jobs) as pool:
+    days = [asked.day.isoformat() for asked in wanted]
+    many = len(wanted) > _FEW
+    about = [str(ws.root), wanted[0].source.id, min(days), max(days)] if many else []
+    with _server(about=about, many=many) as server, ThreadPoolExecutor(jobs) as pool:
         from helpers import reports
 
         def make(ws: Workspace, asked: Any, lanes: int) -> Path:

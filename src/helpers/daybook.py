@@ -200,7 +200,9 @@ def _alone(path: Path) -> Iterator[None]:
 def _read(path: Path) -> pd.DataFrame:
     """What is kept of a place; nothing where it is not whole."""
     try:
-        table: pd.DataFrame = pq.read_table(path).to_pandas()
+        # No threads: the process may be one that forks.
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            table = file.read(use_threads=False).to_pandas(use_threads=False)
         return table.astype({"day": "datetime64[s]", "elapsed_days": "Int64"})
     except (OSError, pa.ArrowInvalid, KeyError):
         return pd.DataFrame({"day": pd.DatetimeIndex([]), _FROM: []})

@@ -254,6 +254,8 @@ def image(
 
 def _png(figure: Figure) -> tuple[bytes, tuple[int, int]]:
     picture = image(_drawn(figure))
+    canvas: Any = figure.canvas
+    canvas.forget()
     buffer = io.BytesIO()
     # Level 6 is 2 % smaller at twice the cost, level 9 a further 6 % at nine times that.
     picture.save(buffer, "PNG", compress_level=4)
@@ -289,7 +291,8 @@ def _to_palette(
     chosen = parts[kept] if palette is None else palette.astype(np.int32)
     # The nearest by |p - c|² = |p|² - 2 p·c + |c|²; whole numbers below 2^24, so exact in float32.
     near = chosen.astype(np.float32)
-    distance = (near**2).sum(axis=1) - 2 * (parts.astype(np.float32) @ near.T)
+    distance = parts.astype(np.float32) @ (-2 * near.T)
+    distance += (near**2).sum(axis=1)
     nearest = distance.argmin(axis=1).astype(np.uint8)
     indices = np.repeat(nearest[inverse], lengths).reshape(shape)
     return indices, chosen.astype(np.uint8)

@@ -149,6 +149,8 @@ class ForkServer:
         What the server imports; one that is not there is left for the child to miss.
     rehearsal
         What it does then, "module:function"; nothing where it is empty.
+    about
+        What that function is given: what the kernels will be asked about.
     many
         Whether so many kernels will be asked for that all of the rehearsal is worth waiting for.
         The first to be asked for never waits.
@@ -160,6 +162,7 @@ class ForkServer:
         *,
         modules: Sequence[str] = PRELOAD,
         rehearsal: str = REHEARSAL,
+        about: Sequence[str] = (),
         many: bool = False,
     ) -> None:
         self._environment = {**environment, **ENVIRONMENT}
@@ -171,7 +174,7 @@ class ForkServer:
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, "-c", _SERVE, str(theirs.fileno())),
-                    *(rehearsal, _WHOLE if many else _UNTIL_ASKED, *modules),
+                    *(json.dumps([rehearsal, *about]), _WHOLE if many else _UNTIL_ASKED, *modules),
                 ],
                 env=self._environment | _OWN,
                 stdin=subprocess.DEVNULL,
@@ -273,12 +276,14 @@ def possible() -> bool:
 
 
 @contextlib.contextmanager
-def started(environment: Mapping[str, str], *, many: bool = False) -> Iterator[ForkServer | None]:
+def started(
+    environment: Mapping[str, str], *, about: Sequence[str] = (), many: bool = False
+) -> Iterator[ForkServer | None]:
     """Start a fork server for as long as a block of code runs; None where it is not possible."""
     if not possible():
         yield None
         return
-    server = ForkServer(environment, many=many)
+    server = ForkServer(environment, about=about, many=many)
     try:
         yield server
     finally:
@@ -297,7 +302,7 @@ class _Server:
         signal.set_wakeup_fd(self.wake[1].fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
-    def rehearse(self, name: str, how_much: str) -> None:
+    def rehearse(self, name: str, about: Sequence[str], how_much: str) -> None:
         """Do what kernels will do, so that what a process remembers of it is there in each of them.
 
         Who asks first does not wait: with two lanes a core would be idle. Those after it wait for
@@ -305,7 +310,7 @@ class _Server:
         are not remembered as given. There is no reason to go on when the client is gone.
         """
         with contextlib.suppress(Exception):
-            steps, asked, going = pkgutil.resolve_name(name)(), False, True
+            steps, asked, going = pkgutil.resolve_name(name)(*about), False, True
             while going:
                 if not asked and select.select([self.client], [], [], 0)[0]:
                     asked = self._answer()
@@ -466,8 +471,8 @@ def serve(descriptor: int, rehearsal: str, how_much: str, *modules: str) -> None
     descriptor
         This end of the socket pair.
     rehearsal, how_much
-        "module:function", and whether to do all of it, or to stop after the step that follows the
-        first request.
+        "module:function" and what it is given, as JSON, and whether to do all of it, or to stop
+        after the step that follows the first request.
     modules
         What to import first.
     """
@@ -482,8 +487,9 @@ def serve(descriptor: int, rehearsal: str, how_much: str, *modules: str) -> None
     for end in wake:
         end.settimeout(0)
     server = _Server(socket.socket(fileno=descriptor), wake, {})
-    if rehearsal:
-        server.rehearse(rehearsal, how_much)
+    name, *about = json.loads(rehearsal)
+    if name:
+        server.rehearse(name, about, how_much)
         _stay_single()
     gc.enable()
     # What was sent meanwhile waits in the connection.

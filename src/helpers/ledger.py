@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -48,11 +49,15 @@ def read(ws: Workspace) -> pd.DataFrame:
             f"({limit('FRONTLINE_MAX_LEDGER_MB')}) allows."
         )
     table = _table(source)
-    gazetteer = claims.Gazetteer(reference.settlements(), reference.place_names())
-    found = claims.check(table, gazetteer, reference.sectors(ws.sectors_file), source.name)
+    found = claims.check(table, _gazetteer(), reference.sectors(ws.sectors_file), source.name)
     if ws.as_of is not None:
         found = found[found["date"] <= pd.Timestamp(ws.as_of)].reset_index(drop=True)
     return found
+
+
+@cache
+def _gazetteer() -> claims.Gazetteer:
+    return claims.Gazetteer(reference.settlements(), reference.place_names())
 
 
 def _table(source: Path) -> pd.DataFrame:

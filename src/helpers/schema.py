@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 import shapely
@@ -177,6 +177,8 @@ class Snapshot:
         The files it was read from.
     copy_of
         The earlier assessed day whose map is identical to this one ("no update"), or None.
+    kept
+        What was worked out of the map, for whoever needs it again.
     """
 
     source: str
@@ -187,10 +189,9 @@ class Snapshot:
     retrieved: date | None = None
     inputs: tuple[InputFile, ...] = field(default=())
     copy_of: date | None = None
-    # A tier is always the same object: who has followed it once need not follow it again.
-    _tiers: dict[str, BaseGeometry] = field(
-        default_factory=dict, init=False, compare=False, repr=False
-    )
+    # What was worked out of this map alone, a tier first of all: always the same object, so who has
+    # followed it once need not follow it again.
+    kept: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def _shown(self) -> Table:
         areas = {name: area_km2(self.tier(name)) for name in self.tiers}
@@ -233,11 +234,12 @@ class Snapshot:
                 f"The {self.source} map of {self.day} does not tell the tier {name!r}. It tells: "
                 f"{', '.join(self.tiers) or 'none'}."
             )
-        if name not in self._tiers:
+        if name not in self.kept:
             parts = [self.layers[layer] for layer in TIERS[name] if layer in self.layers]
             joined = shapely.union_all(parts) if len(parts) > 1 else (*parts, _EMPTY)[0]
-            self._tiers[name] = joined
-        return self._tiers[name]
+            self.kept[name] = joined
+        ground: BaseGeometry = self.kept[name]
+        return ground
 
 
 def tiers_of(drawn: Collection[str], published: Collection[str]) -> tuple[str, ...]:

@@ -176,22 +176,33 @@ def history(
     if not telling:
         return pd.DataFrame(columns=columns)
     days = [snapshot.day for snapshot in telling]
-    grounds = changes.grounds(telling, tier)
     table = pd.concat([places[["id", "name", "population"]]] * len(days), ignore_index=True)
     table["day"] = pd.DatetimeIndex(days).astype("datetime64[s]").repeat(len(places))
     radius = disc_radius_km(places["population"])
-    table["share"] = _followed(grounds, discs(places, radius))
+    table["share"] = _followed(telling, tier, discs(places, radius))
     if margin_km is not None:
-        table["wide_share"] = _followed(grounds, discs(places, radius + margin_km))
+        table["wide_share"] = _followed(telling, tier, discs(places, radius + margin_km))
     table["status"] = _status(table["share"].to_numpy())
     return table[columns]
 
 
-def _followed(grounds: Sequence[BaseGeometry], circles: Geometries) -> FloatArray:
+def _followed(snapshots: Sequence[Snapshot], tier: str, circles: Geometries) -> FloatArray:
     """Share of each disc inside the ground of each day, day by day."""
-    distinct = {id(ground): ground for ground in grounds}  # a copy is the same object
-    shares = dict(zip(distinct, _shares([*distinct.values()], circles), strict=True))
-    return np.concatenate([shares[id(ground)] for ground in grounds])
+    names = shapely.to_wkb(circles).tolist()
+    kept = [snapshot.kept.setdefault(("shares", tier), {}) for snapshot in snapshots]
+    lacking = [not known.keys() >= set(names) for known in kept]
+    if any(lacking):
+        maps = [snapshot for snapshot, lacks in zip(snapshots, lacking, strict=True) if lacks]
+        common = set(names).intersection(*(shares.keys() for shares in kept))
+        new = [i for i, name in enumerate(names) if name not in common]
+        grounds = changes.grounds(maps, tier)
+        distinct = {id(ground): ground for ground in grounds}  # a copy is the same object
+        found = _shares([*distinct.values()], circles[new]).tolist()
+        rows = dict(zip(distinct, found, strict=True))
+        for snapshot, ground in zip(maps, grounds, strict=True):
+            shares = zip((names[i] for i in new), rows[id(ground)], strict=True)
+            snapshot.kept["shares", tier].update(shares)
+    return np.array([[known[name] for name in names] for known in kept], dtype=float).ravel()
 
 
 def turning_days(followed: pd.DataFrame) -> pd.DataFrame:

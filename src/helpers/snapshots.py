@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import calendar
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from functools import lru_cache
 from itertools import groupby, pairwise
 from operator import attrgetter
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 import pandas as pd
 from shapely.geometry.base import BaseGeometry
@@ -372,45 +373,59 @@ def window(
         If there is no map in the window.
     """
     rows = _rows(ws, source_id)
-    known = sorted({row.day for row in rows})
-    chosen = [d for d in known if start <= d <= end]
+    by_day = {day: tuple(group) for day, group in groupby(rows, key=attrgetter("day"))}
+    known = list(by_day)
+    chosen = [i for i, day in enumerate(known) if start <= day <= end]
     if not chosen:
         raise SnapshotError(
             f"There is no {source_id} snapshot between {start} and {end}. The workspace has "
             f"{len(known)} days from {known[0]} to {known[-1]}."
         )
-    # One more before the window tells whether its first map is a copy.
-    earlier = [d for d in known if d < chosen[0]][-1:]
-    wanted = {*earlier, *chosen}
-    several = [row for row in rows if row.day in wanted]
-    keys = zip(*((row.day, row.layer, row.map_id) for row in several), strict=True)
-    maps = Store(ws.processed / source_id).load(*keys)
     source = publishers.source(ws, source_id)
-    pairs = groupby(zip(several, maps, strict=True), key=lambda pair: pair[0].day)
-    groups = [list(group) for _, group in pairs]
-    made = [
-        _snapshot(source, group, previous)
-        for group, previous in zip(groups, [[], *groups[:-1]], strict=True)
-    ]
-    return made if lead_in or not earlier else made[1:]
+    first = max(chosen[0] - lead_in, 0)
+    # The map before tells whether one is a copy.
+    pairs = pairwise([(), *(by_day[day] for day in known)])
+    keys = [(source, group, before) for before, group in list(pairs)[first : chosen[-1] + 1]]
+    there = {key: snapshot for key in keys if (snapshot := _THERE.get(key))}
+    grounds = {
+        row.map_id: snapshot.layers[row.layer]
+        for (_, group, _), snapshot in there.items()
+        for row in group
+    }
+    new = [row for key in keys if key not in there for row in key[1] if row.map_id not in grounds]
+    if new:
+        asked = zip(*((row.day, row.layer, row.map_id) for row in new), strict=True)
+        loaded = Store(ws.processed / source_id).load(*asked)
+        grounds |= {row.map_id: ground for row, ground in zip(new, loaded, strict=True)}
+    made = [there.get(key) or _snapshot(*key, grounds) for key in keys]
+    _THERE.update(zip(keys, made, strict=True))
+    return made
 
 
-_Maps = list[tuple[_Row, BaseGeometry]]
+# Maps that somebody holds, by their source, their rows and those of the map before: who asks again
+# gets the same one, with what was worked out of it.
+_THERE: WeakValueDictionary[tuple[Source, tuple[_Row, ...], tuple[_Row, ...]], Snapshot] = (
+    WeakValueDictionary()
+)
 
 
-def _snapshot(source: Source, maps: _Maps, previous: _Maps) -> Snapshot:
-    ids, before = ({row.layer: row.map_id for row, _ in some} for some in (maps, previous))
-    rows = [row for row, _ in maps]
+def _snapshot(
+    source: Source,
+    rows: Sequence[_Row],
+    previous: Sequence[_Row],
+    grounds: Mapping[str, BaseGeometry],
+) -> Snapshot:
+    ids, before = ({row.layer: row.map_id for row in some} for some in (rows, previous))
     files = sorted({(row.path, row.sha256) for row in rows})
     return Snapshot(
         source=source.id,
         day=rows[0].day,
-        layers={row.layer: ground for row, ground in maps},
+        layers={row.layer: grounds[row.map_id] for row in rows},
         tiers=tiers_of(source.layers, list(ids)),
         published=_first_day(row.published for row in rows),
         retrieved=_first_day(row.retrieved for row in rows),
         inputs=tuple(InputFile(*file) for file in files),
-        copy_of=previous[0][0].day if ids == before else None,
+        copy_of=previous[0].day if ids == before else None,
     )
 
 

@@ -113,11 +113,11 @@ class Store:
         it was stored by another version of this code, or where a part of the store is damaged: all
         files are then to be read again.
         """
-        return self.tables().files.to_pandas()
+        return self.tables().files.to_pandas(use_threads=False)
 
     def days(self) -> pd.DataFrame:
         """Assessed days, layers and versions; `superseded` tells of overwritten files."""
-        return self.day_table().to_pandas()
+        return self.day_table().to_pandas(use_threads=False)
 
     def day_table(self) -> pa.Table:
         """What `days` returns, before it is turned into a data frame."""
@@ -137,7 +137,7 @@ class Store:
 
     def verdicts(self) -> pd.DataFrame:
         """What the gate thinks: day, status, reasons and notes (a line each)."""
-        return self.verdict_table().to_pandas()
+        return self.verdict_table().to_pandas(use_threads=False)
 
     def verdict_table(self) -> pa.Table:
         """What `verdicts` returns, before it is turned into a data frame."""
@@ -171,7 +171,7 @@ class Store:
 
     def _table(self, name: str, schema: pa.Schema) -> pa.Table:
         try:
-            with pq.ParquetFile(self.folder / f"{name}.parquet") as file:
+            with pq.ParquetFile(self.folder / f"{name}.parquet", pre_buffer=False) as file:
                 if (file.schema_arrow.metadata or {}).get(b"version") == VERSION.encode():
                     return file.read(use_threads=False).replace_schema_metadata(None).cast(schema)
         except (OSError, ValueError, pa.ArrowInvalid):
@@ -284,7 +284,7 @@ def _ids_by_month(days: pa.Table) -> dict[tuple[str, str], list[str]]:
 
 def _blobs(path: Path, wanted: set[str] | None = None) -> dict[str, bytes]:
     """WKB by map id, all or some, in the order of the file."""
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, pre_buffer=False) as file:  # which starts threads
         table = file.read(use_threads=False)
     ids = table["map_id"].to_pylist()
     wkb = table["wkb"]

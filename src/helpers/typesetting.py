@@ -320,6 +320,10 @@ class Canvas(FigureCanvasAgg):
         renderer: RendererAgg = self.renderer
         return renderer
 
+    def forget(self) -> None:
+        """Give the pixels back, which a figure holds until somebody looks for garbage."""
+        self.renderer = self._lastKey = None
+
 
 # SVG ----------------------------------------------------------------------------------------
 
