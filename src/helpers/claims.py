@@ -418,6 +418,11 @@ def follow(ledger: pd.DataFrame, histories: Mapping[str, pd.DataFrame]) -> pd.Da
     *Open* is what no map can tell: a part of a settlement, a place that is not in the gazetteer,
     ground that the source does not cover, a day before its first map.
     """
+    known = {
+        (key, place): own
+        for key, history in histories.items()
+        for place, own in history.set_index("day").groupby("id", sort=False)
+    }
     rows = [
         {
             "claim_id": claim.claim_id,
@@ -428,7 +433,7 @@ def follow(ledger: pd.DataFrame, histories: Mapping[str, pd.DataFrame]) -> pd.Da
             "place": place.name,
             "part": place.part,
             "id": place.id,
-            **_held_against(claim, place, histories.get(key)),
+            **_held_against(claim, place, known.get((key, place.id))),
         }
         for claim in ledger[ledger["asserts"].isin(_HOLDING)].itertuples()
         for key in claim.sector
@@ -442,13 +447,10 @@ def follow(ledger: pd.DataFrame, histories: Mapping[str, pd.DataFrame]) -> pd.Da
     )
 
 
-def _held_against(claim: Any, place: Place, history: pd.DataFrame | None) -> dict[str, Any]:
+def _held_against(claim: Any, place: Place, own: pd.DataFrame | None) -> dict[str, Any]:
     unknown = {"map_then": pd.NaT, "then_share": np.nan, "now_share": np.nan}
     unknown |= {"status_then": OPEN, "status": OPEN, "shown_since": pd.NaT, "days": None}
-    if history is None or not place.id:
-        return unknown
-    own = history[history["id"] == place.id].set_index("day")
-    if own.empty:
+    if own is None or not place.id:
         return unknown
     shares = own["share"]
     before = shares[_lately(shares.index, claim.date)]

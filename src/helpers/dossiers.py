@@ -101,14 +101,18 @@ class ClaimsDossier:
         return [finding for _, finding in self._told(self.standing[moved])]
 
     def _told(self, ledger_rows: pd.DataFrame) -> Iterator[tuple[str, Finding]]:
+        held = dict(iter(self.followed.groupby("claim_id", sort=False)))
+        areas, advances = (
+            {key: rows.to_dict("records") for key, rows in table.groupby("claim_id", sort=False)}
+            for table in (self.areas, self.advances)
+        )
         for claim in ledger_rows.iloc[::-1].to_dict("records"):
             key = claim["claim_id"]
-            held = self.followed[self.followed["claim_id"] == key]
-            if len(held):
-                yield key, comparisons.claim_sentence(claim, held, self.source, self.day)
-            for row in self.areas[self.areas["claim_id"] == key].to_dict("records"):
+            if key in held:
+                yield key, comparisons.claim_sentence(claim, held[key], self.source, self.day)
+            for row in areas.get(key, ()):
                 yield key, comparisons.area_sentence(claim, row, self.source)
-            for row in self.advances[self.advances["claim_id"] == key].to_dict("records"):
+            for row in advances.get(key, ()):
                 sector = self.sectors.get(row["sector"])
                 if sector is not None:
                     yield key, comparisons.advance_sentence(claim, row, sector, self.source)

@@ -709,7 +709,31 @@ def _draw_names(sheet: Sheet, news: _News) -> set[str]:
     done = draw(inside[large], done, limit)
     _draw_pointers(sheet, news.named)
     done = draw(inside[rest], done, limit)
+    _draw_symbols(sheet, done)
     return {place["changed"] for place in done}
+
+
+def _draw_symbols(sheet: Sheet, places: Sequence[Mapping[str, Any]]) -> None:
+    """Draw the symbols of settlements, those that look alike as one artist."""
+    alike: dict[tuple[Any, ...], list[tuple[float, float]]] = {}
+    for place in places:
+        look = _symbol_pt(place), place["rank"] == 1, _place_look(place, sheet.theme).colour
+        alike.setdefault(look, []).append(sheet.metres(place["x"], place["y"]))
+    for (points, city, colour), where in alike.items():
+        sheet.panel.add(
+            Line2D(
+                *zip(*where, strict=True),
+                marker="s" if city else "o",
+                markersize=points,
+                color=colour if city else COLOURS["paper"],
+                markeredgecolor=colour,
+                markeredgewidth=1.1,
+                linestyle="none",
+                gid="place",
+                zorder=10,
+                path_effects=halo(2.4),
+            )
+        )
 
 
 def _rows(named: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -727,12 +751,15 @@ def _place_look(place: Mapping[str, Any], theme: Theme) -> Look:
     return Look(role, theme.label, COLOURS[colour])
 
 
+def _symbol_pt(place: Mapping[str, Any]) -> float:
+    return _MARKER_PT[2 if place["namesake"] and place["rank"] > 2 else place["rank"]]
+
+
 def _draw_place(sheet: Sheet, place: Mapping[str, Any]) -> bool:
-    """Draw a settlement with its name; neither if there is no room for both."""
-    x, y, rank = place["x"], place["y"], place["rank"]
+    """Write a settlement's name, keeping room for its symbol; neither if there is none."""
+    x, y = place["x"], place["y"]
     look = _place_look(place, sheet.theme)
-    points = _MARKER_PT[2 if place["namesake"] and rank > 2 else rank]
-    radius = points * sheet.theme.dpi / 72 / 2
+    radius = _symbol_pt(place) * sheet.theme.dpi / 72 / 2
     symbol = (x - radius - 1, y - radius - 1, x + radius + 1, y + radius + 1)
     if not sheet.layout.is_free(symbol, margin=0):
         return False
@@ -742,20 +769,6 @@ def _draw_place(sheet: Sheet, place: Mapping[str, Any]) -> bool:
     if spot is None:
         return False
     sheet.layout.reserve(symbol)
-    sheet.panel.add(
-        Line2D(
-            *([at] for at in sheet.metres(x, y)),
-            marker="s" if rank == 1 else "o",
-            markersize=points,
-            color=look.colour if rank == 1 else COLOURS["paper"],
-            markeredgecolor=look.colour,
-            markeredgewidth=1.1,
-            linestyle="none",
-            gid="place",
-            zorder=10,
-            path_effects=halo(2.4),
-        )
-    )
     sheet.write(place["name"], spot, look, "place-label")
     return True
 
