@@ -20,7 +20,7 @@ import shapely
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from helpers import plates
+from helpers import figures, plates, style
 from helpers.errors import ParameterError
 from helpers.figures import FigureSet, _to_palette, render
 from helpers.maps import sector_map
@@ -212,11 +212,44 @@ def test_palette_keeps_rare_theme_colours():
     ochre = [int(COLOURS["claimed"][i : i + 2], 16) for i in (1, 3, 5)]
     pixels[0, :4] = ochre
     indices, palette = _to_palette(pixels)
-    assert palette.shape == (256, 3)
+    assert palette.shape == (figures._PALETTE, 3)
     assert indices.shape == (100, 100)
     assert (palette[indices[0, :4]] == ochre).all()
     # The others go to something near.
     assert np.abs(palette[indices].astype(int) - pixels).max() < 24
+
+
+def off(reduced, pixels):
+    """How far the pixels of a picture are moved: the most, and the root of the mean square."""
+    indices, palette = reduced
+    moved = np.abs(palette[indices].astype(int) - pixels).max(axis=2)
+    return moved.max(), np.sqrt((moved**2.0).mean())
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_few_well_chosen_colours_are_nearer_than_many_frequent_ones(case, monkeypatch):
+    change = CASES[case]
+    with style.style():
+        page = sector_map(
+            change, base=BASE, places=places(change), text=words(change), theme=style.PHONE
+        )
+        pixels = figures.pixels(page)
+    well = off(_to_palette(pixels), pixels)
+    assert well[0] <= 40
+    assert well[1] < 1.5
+    monkeypatch.setattr(figures, "_PALETTE", 4 * figures._PALETTE)
+    monkeypatch.setattr(figures, "_FREQUENT", figures._PALETTE)
+    often = off(_to_palette(pixels), pixels)
+    assert well[0] < 0.8 * often[0]
+
+
+def test_a_given_palette_is_used():
+    pixels = np.random.default_rng(2).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    palette = np.array([[0, 0, 0], [255, 255, 255], [200, 30, 40]], dtype=np.uint8)
+    picture = figures.image(pixels, palette)
+    away = ((pixels[:, :, None].astype(int) - palette) ** 2).sum(axis=3)
+    assert (np.asarray(picture) == away.argmin(axis=2)).all()
+    assert picture.getpalette()[:9] == palette.ravel().tolist()
 
 
 def test_palette_of_few_colours_is_lossless():

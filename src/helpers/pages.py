@@ -6,18 +6,15 @@ import base64
 import html
 import io
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import bleach
 import mistune
-import numpy as np
 from nbconvert.exporters import HTMLExporter, TemplateExporter
 from nbformat import NotebookNode
 from PIL import Image
@@ -27,11 +24,8 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _TABLE_TAGS = {"table", "caption", "thead", "tbody", "tr", "th", "td", "div", "span"}
 _TABLE_ATTRIBUTES = {"*": ["class", "scope", "colspan", "rowspan"]}
 
-
-# The figures of a page are inside it, so their weight is the page's. So many colours cannot be told
-# from the 256 of the file that is offered for download: no pixel moves by more than 10 of 255.
-_COLOURS = 96
-# Quality of the few figures with a picture under the map, which a palette would spoil.
+# The figures of a page are inside it, so their weight is the page's. Quality of the few with a
+# picture under the map, which have more colours than a palette.
 _PHOTO_QUALITY = 85
 
 # The data behind a figure, by how its name begins; ``{key}`` is the rest of the name.
@@ -165,51 +159,14 @@ def _exporter() -> _Exporter:
 
 
 def _data_uri(path: Path) -> str:
-    return _webp(path.read_bytes())
-
-
-@lru_cache(maxsize=256)
-def _webp(png: bytes) -> str:
-    """A picture as a WebP data URI, which every browser since 2020 shows."""
-    buffer = io.BytesIO()
-    with Image.open(io.BytesIO(png)) as image:
-        if image.mode == "P":
-            reduced = _fewer_colours(image).convert("RGB")
-            # More effort takes half as long again for a twenty-fifth less; method 0 makes them
-            # two thirds larger.
-            reduced.save(buffer, "WEBP", lossless=True, quality=0, method=1)
-        else:
+    """A picture as a data URI: the file itself, or a WebP where that would be too heavy."""
+    data, kind = path.read_bytes(), "png"
+    with Image.open(io.BytesIO(data)) as image:
+        if image.mode != "P":
+            buffer, kind = io.BytesIO(), "webp"
             image.save(buffer, "WEBP", quality=_PHOTO_QUALITY, method=4)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def _fewer_colours(image: Image.Image) -> Image.Image:
-    """Keep a palette picture's most frequent colours; the others become the nearest of them."""
-    palette = np.asarray(image.getpalette(), dtype=np.int32).reshape(-1, 3)
-    counts = np.asarray(image.histogram()[: len(palette)])
-    kept = np.sort(np.argsort(-counts, kind="stable")[:_COLOURS])
-    distance = ((palette[:, None, :] - palette[kept]) ** 2).sum(axis=2)
-    nearest = kept[distance.argmin(axis=1)]
-    return image.point([*nearest.tolist(), *range(len(palette), 256)])
-
-
-def _pictures(folder: Path) -> list[Path]:
-    """Pictures of the figures that are there; the record of a figure is written last."""
-    return [
-        folder / f"{p.stem}-{kind}.png" for p in sorted(folder.glob("*.json")) for kind in _KINDS
-    ]
-
-
-def encode(folder: Path) -> None:
-    """Encode the pictures that are there already: `figures` then finds them in memory.
-
-    Parameters
-    ----------
-    folder
-        As in `figures`; others may be adding to it.
-    """
-    for path in _pictures(folder):
-        _data_uri(path)
+            data = buffer.getvalue()
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def figures(folder: Path, *, data: Iterable[str] = ()) -> dict[str, dict[str, Any]]:
@@ -230,17 +187,12 @@ def figures(folder: Path, *, data: Iterable[str] = ()) -> dict[str, dict[str, An
     """
     known = tuple(data)
     found = {}
-    pictures = _pictures(folder)
-    with ThreadPoolExecutor(
-        os.cpu_count()
-    ) as pool:  # Pillow encodes outside the interpreter's lock
-        uris = dict(zip(pictures, pool.map(_data_uri, pictures), strict=True))
     for path in sorted(folder.glob("*.json")):
         record = json.loads(path.read_text())
         name = path.stem
         renditions = {
             kind: {
-                "uri": uris[folder / f"{name}-{kind}.png"],
+                "uri": _data_uri(folder / f"{name}-{kind}.png"),
                 "width": record["renditions"][kind]["width"],
                 "height": record["renditions"][kind]["height"],
             }

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,6 @@ from helpers.files import put_in_place, recover, write_atomic
 from helpers.forkserver import ForkServer
 from helpers.plans import Request, command, folder_of, made_from, plan
 from helpers.schema import parse_day
-from helpers.startup import keep_memory
 from helpers.workspace import Workspace
 
 _LOCK_WAIT_S = 30
@@ -70,7 +68,6 @@ def make(
     WorkspaceError
         If another run is making the same report, or it cannot be written.
     """
-    keep_memory()
     target = folder_of(ws, asked)
     lock = ws.reports / f".{target.name}.lock"
     try:
@@ -99,11 +96,8 @@ def _make_locked(ws: Workspace, asked: Request, target: Path, **options: Any) ->
     jobs = plan(ws, asked)
     source = made_from(ws, asked, jobs)
     environment = os.environ | {"FRONTLINE_ROOT": str(ws.root), "FRONTLINE_OUTPUT": str(building)}
-    encode = partial(pages.encode, building / "figures")
     try:
-        notebooks = runner.run_all(
-            jobs, building / "notebooks", environment, finished=encode, **options
-        )
+        notebooks = runner.run_all(jobs, building / "notebooks", environment, **options)
     except ReportError as failure:
         kept = ws.reports / "failed" / target.name
         shutil.rmtree(kept, ignore_errors=True)

@@ -213,8 +213,6 @@ def _run_in_lane(
     job: Job,
     folder: Path,
     environment: Mapping[str, str],
-    *,
-    finished: Callable[[], None],
     **options: Any,
 ) -> NotebookNode:
     """Run a job in a thread with an event loop of its own, and close that loop.
@@ -223,12 +221,10 @@ def _run_in_lane(
     """
     loop = ensure_event_loop()
     try:
-        executed = run(job, folder, environment, **options)
+        return run(job, folder, environment, **options)
     finally:
         loop.close()
         asyncio.set_event_loop(None)
-    finished()
-    return executed
 
 
 def refresh(folder: Path, root: Path) -> list[Path]:
@@ -284,7 +280,7 @@ def _longest_first(jobs: Sequence[Job]) -> list[Job]:
     return sorted(jobs, key=lambda job: (runs[job.notebook] > 1, -job.notebook.stat().st_size))
 
 
-def run_all(  # noqa: PLR0913  # what is needed are three
+def run_all(
     jobs: Sequence[Job],
     folder: Path,
     environment: Mapping[str, str],
@@ -292,7 +288,6 @@ def run_all(  # noqa: PLR0913  # what is needed are three
     lanes: int = 2,
     server: ForkServer | None = None,
     progress: Progress = lambda _name, _done, _all: None,
-    finished: Callable[[], None] = lambda: None,
 ) -> dict[str, NotebookNode]:
     """Check all jobs, then run them, several at a time.
 
@@ -311,8 +306,6 @@ def run_all(  # noqa: PLR0913  # what is needed are three
     progress
         Called after each code cell, from any thread, with the name of the run, the cells done and
         the cells there are.
-    finished
-        Called after each notebook, in its lane: what can be done already.
 
     Returns
     -------
@@ -338,7 +331,7 @@ def run_all(  # noqa: PLR0913  # what is needed are three
             def cell_done(name: str = job.name) -> None:
                 progress(name, next(numbers), count)
 
-            lane = partial(_run_in_lane, server=server, cell_done=cell_done, finished=finished)
+            lane = partial(_run_in_lane, server=server, cell_done=cell_done)
             futures[pool.submit(lane, job, folder, environment)] = job
         for future in as_completed(futures):
             try:

@@ -23,8 +23,8 @@ def skip_grammar() -> None:
 def keep_memory() -> None:
     """Have the C library keep the memory of one picture for the next.
 
-    glibc gives large pieces back to the system at once, which hands them out again page by page: a
-    third of what it costs to encode a picture. Other libraries are left as they are.
+    glibc gives large pieces back to the system at once, which hands them out again page by page.
+    Other libraries are left as they are.
     """
     if sys.platform == "linux":
         with contextlib.suppress(AttributeError):  # another C library
