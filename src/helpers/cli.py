@@ -6,9 +6,9 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -290,23 +290,46 @@ def backfill(
     Examples:
       frontline backfill 2024-08-01 2025-01-31 --every 7d
     """
-    from helpers import backfill as filling
-    from helpers.schema import parse_day
-
     ws = find()
-    days = filling.dates(parse_day(start, "START"), parse_day(end, "END"), _step_days(every))
-    wanted, settled = filling.prepare(ws, days, options["source"], force=options["force"])
-    lines = []
-    if options["dry_run"]:
-        outcomes = [filling.Outcome(asked.day, "stale", why) for asked, why in wanted]
-        lines = [f"{outcome.day}: {outcome.told}" for outcome in outcomes]
-    else:
-        outcomes = list(_filled(ws, wanted, **options)) if wanted else []
+    here = not (options["scheduler"] or options["dry_run"])
+    missing = _missing(ws, start, end, every, force=options["force"]) if here else []
+    with _server_for(ws, options["source"], missing, when=len(missing) > _FEW) as server:
+        from helpers import backfill as filling
+        from helpers.schema import parse_day
+
+        days = filling.dates(parse_day(start, "START"), parse_day(end, "END"), _step_days(every))
+        wanted, settled = filling.prepare(ws, days, options["source"], force=options["force"])
+        lines = []
+        if options["dry_run"]:
+            outcomes = [filling.Outcome(asked.day, "stale", why) for asked, why in wanted]
+            lines = [f"{outcome.day}: {outcome.told}" for outcome in outcomes]
+        else:
+            outcomes = list(_filled(ws, wanted, server, **options)) if wanted else []
     outcomes = sorted([*settled, *outcomes], key=lambda outcome: outcome.day)
     told = [asdict(outcome) for outcome in outcomes]
     _tell(told, [*lines, *filling.summary(outcomes)], as_json=options["as_json"])
     if any(outcome.result == "failed" for outcome in outcomes):
         sys.exit(1)
+
+
+def _missing(ws: Workspace, start: str, end: str, every: str, *, force: bool) -> list[str]:
+    """Days of which there is no report yet; none where the dates have a fault, told later."""
+    try:
+        first, last = date.fromisoformat(start), date.fromisoformat(end)
+        step = max(_step_days(every), 1)
+    except (ValueError, ParameterError):
+        return []
+    days = [(first + timedelta(n)).isoformat() for n in range(0, (last - first).days + 1, step)]
+    return [day for day in days if force or not _made_before(ws, day)]
+
+
+def _server_for(
+    ws: Workspace, source_id: str, days: Sequence[str], *, when: bool = True
+) -> AbstractContextManager[ForkServer | None]:
+    """A server for reports of some days; it looks at the maps of many before it forks."""
+    many = len(days) > _FEW
+    about = [str(ws.root), source_id, min(days), max(days)] if many else []
+    return _server(when=when, about=about, many=many)
 
 
 def _step_days(every: str) -> int:
@@ -317,13 +340,22 @@ def _step_days(every: str) -> int:
     return int(number) * (7 if unit == "w" else 1)
 
 
-def _filled(ws: Workspace, wanted: Any, jobs: int, scheduler: str, **_: Any) -> Iterator[Any]:
+def _filled(
+    ws: Workspace,
+    wanted: Any,
+    server: ForkServer | None,
+    *,
+    jobs: int,
+    scheduler: str,
+    **_: Any,
+) -> Iterator[Any]:
     """Outcomes as they come, made here or on a cluster."""
     from functools import partial
 
     from helpers import backfill as filling
 
-    with _pool(ws, jobs, scheduler, [asked for asked, _ in wanted]) as (make, pool):
+    requests = [asked for asked, _ in wanted]
+    with _pool(ws, jobs, scheduler, requests, server) as (make, pool):
         found = filling.run(wanted, partial(make, ws), pool, jobs=1 if scheduler else jobs)
         for outcome in _bar(iterable=found, total=len(wanted), unit="report"):
             if _asked_to_be(_VERBOSE):
@@ -333,7 +365,11 @@ def _filled(ws: Workspace, wanted: Any, jobs: int, scheduler: str, **_: Any) -> 
 
 @contextmanager
 def _pool(
-    ws: Workspace, jobs: int, scheduler: str, wanted: Sequence[Any]
+    ws: Workspace,
+    jobs: int,
+    scheduler: str,
+    wanted: Sequence[Any],
+    server: ForkServer | None,
 ) -> Iterator[tuple[Callable[..., Any], Any]]:
     """What makes reports, and where."""
     if scheduler:
@@ -345,13 +381,12 @@ def _pool(
     from concurrent.futures import ThreadPoolExecutor
 
     days = [asked.day.isoformat() for asked in wanted]
-    many = len(wanted) > _FEW
-    about = [str(ws.root), wanted[0].source.id, min(days), max(days)] if many else []
-    with _server(about=about, many=many) as server, ThreadPoolExecutor(jobs) as pool:
+    starting = nullcontext(server) if server else _server_for(ws, wanted[0].source.id, days)
+    with starting as forks, ThreadPoolExecutor(jobs) as pool:
         from helpers import reports
 
         def make(ws: Workspace, asked: Any, lanes: int) -> Path:
-            return reports.make(ws, asked, lanes=lanes, server=server)
+            return reports.make(ws, asked, lanes=lanes, server=forks)
 
         yield make, pool
 

@@ -89,18 +89,25 @@ class ForkProvisioner(LocalProvisioner):
                 await asyncio.wait_for(self.process.ended(), _POLITE_S)
 
 
+def _eager() -> zmq.asyncio.Context:
+    """A context whose sockets do not wait for 0.1 s and more before they connect again.
+
+    The kernel is not there at first, and a short notebook is done before that.
+    """
+    context = zmq.asyncio.Context()
+    context.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
+    return context
+
+
 class KernelClient(AsyncKernelClient):
     """A client to which a kernel is ready once it has said so on both channels.
 
-    The ordinary one, to be sure, listens until nothing was said for 0.2 s. Nor does this one wait
-    for 0.1 s and more before it connects again, where the kernel was not there at first.
+    The ordinary one, to be sure, listens until nothing was said for 0.2 s.
     """
 
     def _context_default(self) -> zmq.asyncio.Context:
         self._created_context = True
-        context = zmq.asyncio.Context()
-        context.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
-        return context
+        return _eager()
 
     async def wait_for_ready(self, timeout: float | None = None) -> None:
         """Ask the kernel what it is, again and again, until it answers and then says it is idle.
@@ -141,6 +148,11 @@ class KernelManager(AsyncKernelManager):
     The ordinary one looks for free TCP ports, lets them go and hopes that nobody takes them before
     the kernel does; with several notebooks starting at once somebody at times did.
     """
+
+    @default("context")
+    def _context_default(self) -> zmq.asyncio.Context:
+        self._created_context = True
+        return _eager()
 
     @default("client_factory")
     def _client_factory_default(self) -> type[KernelClient]:

@@ -48,7 +48,8 @@ def steps(root: str = "", source_id: str = "", first: str = "", last: str = "") 
     root
         A workspace whose maps to look at; empty for none.
     source_id, first, last
-        The source of the reports that will be made, and their first and last day.
+        The source of the reports that will be made, empty for the workspace's own default, and
+        their first and last day.
 
     Yields
     ------
@@ -96,8 +97,11 @@ _HELD: list[object] = []
 
 def _looked(ws: Workspace, source_id: str, first: date, last: date) -> Iterator[None]:
     """Load the maps that reports of some days look at, and follow settlements on them."""
-    early, late = (_parameters(ws, source_id, day) for day in (first, last))
-    source = publishers.source(ws, source_id)
+    source = publishers.source(ws, source_id or publishers.default(ws))
+    snapshots.ensure(ws, source.id)
+    mapped = [day for day in snapshots.days(ws, source.id) if first <= day <= last]
+    first, last = mapped[0], mapped[-1]
+    early, late = (_parameters(ws, source.id, day) for day in (first, last))
     areas = [
         reference.sector(key, ws.sectors_file)
         for key in late["advance-series"]["sectors"].split(", ")
@@ -108,13 +112,13 @@ def _looked(ws: Workspace, source_id: str, first: date, last: date) -> Iterator[
         yield
     for area in areas:
         settlements.history(
-            snapshots.window(ws, source_id, start, last, lead_in=True),
+            snapshots.window(ws, source.id, start, last, lead_in=True),
             reference.settlements(),
             tier=source.tier_for(area.measure),
             within=area.polygon,
         )
     yield
-    compared = late.get("agreement", {}).get("sources", source_id).split(", ")
+    compared = late.get("agreement", {}).get("sources", source.id).split(", ")
     _HELD.extend(snapshots.window(ws, other, start, last, lead_in=True) for other in compared)
     for pair in dossiers.on_sources(ws, compared, last, areas)[0]:
         dossiers.over_time(ws, pair, start, last)
