@@ -6,10 +6,9 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
+from matplotlib.patches import PathPatch, Rectangle
 
 from helpers import charts, style
 from helpers.findings import ChartText
@@ -83,11 +82,14 @@ def artists(figure, gid, kind=object) -> list:
     return [a for a in figure.findobj(lambda a: a.get_gid() == gid) if isinstance(a, kind)]
 
 
+def bars_of(patch) -> np.ndarray:
+    """Corners of the bars of one artist, shape (n, 5, 2); the last is the first."""
+    return patch.get_path().vertices.reshape(-1, 5, 2)
+
+
 def bars(figure, role) -> pd.DataFrame:
     """Left, width and height of each bar, in days and in km² a day."""
-    corners = [
-        path.vertices for c in artists(figure, role, PolyCollection) for path in c.get_paths()
-    ]
+    corners = [xy for patch in artists(figure, role, PathPatch) for xy in bars_of(patch)]
     return pd.DataFrame(
         {
             "left": [xy[:, 0].min() for xy in corners],
@@ -223,11 +225,11 @@ def test_weeks_share_one_scale_and_incomplete_ones_are_paler():
     assert len({axes.get_ylim() for axes in figure.axes}) == 1
     assert len({axes.get_xlim() for axes in figure.axes}) == 1
     for axes, table in zip(figure.axes, weeks.values(), strict=True):
-        drawn = {c.get_alpha() for c in axes.collections if len(c.get_paths())}
+        drawn = {patch.get_alpha() for patch in axes.patches}
         assert drawn == {1.0, 0.45}
-        pale = sum(len(c.get_paths()) for c in axes.collections if c.get_alpha() == 0.45)
+        pale = sum(len(bars_of(p)) for p in axes.patches if p.get_alpha() == 0.45)
         assert pale == 2 * (~table["complete"]).sum()
-        heights = [p.vertices[1, 1] for c in axes.collections for p in c.get_paths()]
+        heights = [xy[1, 1] for patch in axes.patches for xy in bars_of(patch)]
         assert sum(heights) == pytest.approx(table["net_km2"].sum(), abs=1e-9)
     assert sum(text.startswith("week to") for text in words(figure)) == 3
 

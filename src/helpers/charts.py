@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.collections import PolyCollection
 from matplotlib.dates import date2num
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
 from helpers import style
@@ -54,6 +55,9 @@ _LEADER_IN = 0.25
 # line is as bad as being so much higher.
 _LIFT_IN = 0.4
 _CROSSING_IN = 0.15
+
+# What a bar's corners are in a path.
+_BAR = np.array([Path.MOVETO, *[Path.LINETO] * 3, Path.CLOSEPOLY], dtype=Path.code_type)
 
 # So many of the largest days are named, a week or more apart.
 _PEAKS = 2
@@ -578,18 +582,21 @@ def _draw_bars(axes: Axes, bars: _Bars, *, alpha: float = 1.0) -> None:
         shown = heights != 0
         right, height = bars.right[shown], heights[shown]
         left, nought = right - bars.width[shown], np.zeros(shown.sum())
-        corners = ((left, nought), (left, height), (right, height), (right, nought))
-        axes.add_collection(
-            PolyCollection(
-                list(np.stack([np.column_stack(corner) for corner in corners], axis=1)),
+        if not shown.any():
+            continue
+        corners = ((left, nought), (left, height), (right, height), (right, nought), (left, nought))
+        xy = np.stack([np.column_stack(corner) for corner in corners], axis=1)
+        # One path for all: drawn one by one, a year of bars takes longer than all the rest.
+        axes.add_artist(
+            PathPatch(
+                Path(xy.reshape(-1, 2), np.tile(_BAR, len(xy))),
                 facecolor=COLOURS[role],
                 alpha=alpha,
                 edgecolor=COLOURS["paper"],
                 linewidth=0.6 if day_in > 0.05 else 0,
                 zorder=2,
                 gid=role,
-            ),
-            autolim=False,
+            )
         )
 
 
