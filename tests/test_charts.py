@@ -221,15 +221,16 @@ def test_weeks_share_one_scale_and_incomplete_ones_are_paler():
     }
     weeks = week_tables(calendars)
     figure = draw_weeks(weeks)
-    assert len(figure.axes) == 3
-    assert len({axes.get_ylim() for axes in figure.axes}) == 1
-    assert len({axes.get_xlim() for axes in figure.axes}) == 1
-    for axes, table in zip(figure.axes, weeks.values(), strict=True):
-        drawn = {patch.get_alpha() for patch in axes.patches}
+    panels = artists(figure, "panel")
+    assert len(panels) == 3
+    assert len({panel.bounds for panel in panels}) == 1
+    for panel, table in zip(panels, weeks.values(), strict=True):
+        patches = [patch for patch in panel.artists if isinstance(patch, PathPatch)]
+        drawn = {patch.get_alpha() for patch in patches}
         assert drawn == {1.0, 0.45}
-        pale = sum(len(bars_of(p)) for p in axes.patches if p.get_alpha() == 0.45)
+        pale = sum(len(bars_of(p)) for p in patches if p.get_alpha() == 0.45)
         assert pale == 2 * (~table["complete"]).sum()
-        heights = [xy[1, 1] for patch in axes.patches for xy in bars_of(patch)]
+        heights = [xy[1, 1] for patch in patches for xy in bars_of(patch)]
         assert sum(heights) == pytest.approx(table["net_km2"].sum(), abs=1e-9)
     assert sum(text.startswith("week to") for text in words(figure)) == 3
 
@@ -311,10 +312,10 @@ def test_names_keep_off_the_band():
     calendar, _ = CASES["rise"]
     figure = draw(calendar)
     (label,) = (t for t in style.text_extents(figure) if "along the line" in t[0].get_text())
-    level = figure.axes[0]
+    level, _ = artists(figure, "panel")
     x = mpl.dates.date2num(calendar.index)
     for edge in (-21, 21):
-        points = level.transData.transform(np.column_stack([x, calendar["area_km2"] + edge]))
+        points = level.data.transform(np.column_stack([x, calendar["area_km2"] + edge]))
         x0, y0, x1, y1 = label[1]
         inside = (points[:, 0] > x0) & (points[:, 0] < x1)
         assert not (inside & (points[:, 1] > y0) & (points[:, 1] < y1)).any()
@@ -325,9 +326,9 @@ def test_the_band_is_named_with_the_error_of_the_day_pointed_at():
     calendar = calendar.assign(area_error_km2=np.linspace(30, 200, len(calendar)))
     figure = draw(calendar)
     (leader,) = artists(figure, "leader", Line2D)
-    level = figure.axes[0]
+    level, _ = artists(figure, "panel")
     end = np.array([leader.get_xdata()[-1], leader.get_ydata()[-1]]) * figure.dpi
-    day, _ = level.transData.inverted().transform(end)
+    day, _ = level.data.inverted().transform(end)
     error = calendar["area_error_km2"].iloc[round(day - mpl.dates.date2num(calendar.index[0]))]
     (label,) = (text for text in words(figure) if "along the line" in text)
     assert label.endswith(f"±\u00a0{error:.0f}\N{NO-BREAK SPACE}km²")

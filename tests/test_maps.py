@@ -23,10 +23,11 @@ from helpers import changes, maps, reference, sources, style
 from helpers.faces import BORDER_M, View, contact_line, faces, spreads
 from helpers.labels import Layout, Size, Spot, Spots, around, cell_centres
 from helpers.maps import BaseLayers, Places, no_data_map, sector_map
+from helpers.panels import Panel
 from helpers.projection import STORAGE_CRS
 from helpers.readers import reconstruction
 from helpers.schema import Snapshot
-from helpers.sheet import Panel, open_sheet
+from helpers.sheet import open_sheet
 from helpers.style import THEMES, WIDE
 from mapcases import (
     BASE,

@@ -24,6 +24,7 @@ STOREYS = (
         "forkserver",
         "jobs",
         "limits",
+        "panels",
         "startup",
         "typesetting",
     },
@@ -70,9 +71,18 @@ MEASURING = {
     "agreement",
 }
 # Given what to draw; they never look for data.
-DRAWING = {"style", "sheet", "furniture", "labels", "maps", "charts", "calendars", "timelines"} | {
+DRAWING = {
     "basemap",
+    "calendars",
+    "charts",
     "figures",
+    "furniture",
+    "labels",
+    "maps",
+    "panels",
+    "sheet",
+    "style",
+    "timelines",
     "typesetting",
 }
 DATA = {"snapshots", "store", "ingest", "publishers"}

@@ -106,7 +106,7 @@ def test_two_sources_beside_each_other(theme):
         boxes_ = [t.get_window_extent(figure.canvas.get_renderer()) for t in ends]
     assert len(ends) == 2  # the same number twice, one above the other
     assert boxes_[0].y1 <= boxes_[1].y0 or boxes_[1].y1 <= boxes_[0].y0
-    lines = [line for line in figure.axes[0].lines if line.get_gid() == "level"]
+    lines = figure.findobj(lambda artist: artist.get_gid() == "level")
     assert [len(line.get_xdata()) for line in lines] == [4, 3]
 
 
@@ -114,7 +114,7 @@ def test_a_source_without_a_map_has_no_line():
     calendars = {"One": calendar([100.0, 120.0]), "None": calendar([np.nan, np.nan])}
     with style.style():
         figure = charts.levels(calendars, text=TEXT, marks=[], theme=THEMES["wide"])
-    assert len([line for line in figure.axes[0].lines if line.get_gid() == "level"]) == 1
+    assert len(figure.findobj(lambda artist: artist.get_gid() == "level")) == 1
 
 
 def test_a_map_of_two_sources_has_colours_and_numbers_of_its_own():

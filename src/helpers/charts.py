@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from matplotlib.axes import Axes
+from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.dates import date2num
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import PathPatch
+from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from helpers import style
@@ -32,6 +34,7 @@ from helpers.findings import (
     step_km2,
     texts,
 )
+from helpers.panels import Panel
 from helpers.style import COLOURS, FontRole, Theme
 from helpers.typesetting import write
 
@@ -55,6 +58,9 @@ _LEADER_IN = 0.25
 # line is as bad as being so much higher.
 _LIFT_IN = 0.4
 _CROSSING_IN = 0.15
+
+# Inches: between a panel and the names of its scales, and the length of a tick.
+_PAD_IN = _TICK_IN = 4 / 72
 
 # What a bar's corners are in a path.
 _BAR = np.array([Path.MOVETO, *[Path.LINETO] * 3, Path.CLOSEPOLY], dtype=Path.code_type)
@@ -151,9 +157,16 @@ class _Page:
         )
         self.boxes.append(self.box(text, at, role))
 
-    def inches(self, axes: Axes, x: FloatArray, y: FloatArray) -> FloatArray:
+    def tick(self, text: str, at: tuple[float, float], **aligned: Any) -> None:
+        """Name a place of a scale."""
+        label = Text(*at, text, fontproperties=style.font("label", self.theme.key), **aligned)
+        label.set(transform=style.page_transform(self.figure, bottom=True), gid="tick-label")
+        label.set_color(COLOURS["subtle"])
+        self.figure.add_artist(label)
+
+    def inches(self, panel: Panel, x: FloatArray, y: FloatArray) -> FloatArray:
         """Data to inches on the page, shape (n, 2)."""
-        points: FloatArray = axes.transData.transform(np.column_stack([x, y])) / self.figure.dpi
+        points: FloatArray = panel.data.transform(np.column_stack([x, y])) / self.figure.dpi
         return points
 
 
@@ -207,11 +220,11 @@ def area_chart(
     left = theme.pad + max([*widths, page.width("30 Sep") / 2]) + 0.07
     right = theme.pad + page.width(_end_label(calendar), "label_strong") + 0.1
     width = theme.width_in - left - right
-    level = _axes(page, (left, level_top, width, heights[0]), limits[0], ticks[0])
-    rate = _axes(page, (left, rate_top, width, heights[1]), limits[1], ticks[1])
-    for axes in (level, rate):
-        axes.set_xlim(_day(calendar.index[0]) - 0.5, _day(calendar.index[-1]) + 0.5)
-        _draw_gaps(axes, calendar)
+    days = _day(calendar.index[0]) - 0.5, _day(calendar.index[-1]) + 0.5
+    level = _panel(page, (left, level_top, width, heights[0]), days, limits[0], ticks[0])
+    rate = _panel(page, (left, rate_top, width, heights[1]), days, limits[1], ticks[1])
+    for panel in (level, rate):
+        _draw_gaps(panel, calendar)
     _day_ticks(page, rate, calendar.index, spare_in=right - theme.pad)
     _draw_level(page, level, calendar, text)
     _draw_bars(rate, bars, alpha=0.7)
@@ -277,19 +290,19 @@ def small_multiples(
         parts: Heading = [(name, "label_strong", "text"), (summaries[name], "label", "subtle")]
         _heading(page, y, parts, left=x, right=x if columns > 1 else 0)
         shown = ticks if column == 0 else dict.fromkeys(ticks, "")
-        axes = _axes(page, (x, y + names_in, width, height), limits, shown)
-        axes.set_xlim(_day(index[0]) - 6.5, _day(index[-1]) + 0.5)
+        days = _day(index[0]) - 6.5, _day(index[-1]) + 0.5
+        panel = _panel(page, (x, y + names_in, width, height), days, limits, shown)
         if i + columns >= len(weeks):
-            _day_ticks(page, axes, index, spare_in=between / 3)
+            _day_ticks(page, panel, index, spare_in=between / 3)
         whole = table["complete"].to_numpy(bool)
-        _draw_bars(axes, bars[name].only(whole))
-        _draw_bars(axes, bars[name].only(~whole), alpha=0.45)
+        _draw_bars(panel, bars[name].only(whole))
+        _draw_bars(panel, bars[name].only(~whole), alpha=0.45)
         net = table["net_km2"].where(table["complete"])
-        _draw_mean(axes, net.rolling(4, center=True, min_periods=3).mean(), theme)
+        _draw_mean(panel, net.rolling(4, center=True, min_periods=3).mean(), theme)
         for at in _peaks(bars[name])[:1]:
             day = short_day(table.index[at], year=True)
             label = texts()["chart"]["week"].format(day=day, net=bars[name].write(at))
-            _name_bar(page, axes, label, bars[name], at)
+            _name_bar(page, panel, label, bars[name], at)
     return page.figure
 
 
@@ -329,40 +342,61 @@ def levels(
     ticks = {v: _plain(v) for v in _ticks(limits)}
     left = theme.pad + max([*map(page.width, ticks.values()), page.width("30 Sep") / 2]) + 0.07
     right = theme.pad + max(page.width(_end_label(c)) for c in calendars.values()) + 0.15
-    axes = _axes(page, (left, panel_top, theme.width_in - left - right, height), limits, ticks)
     index = pd.DatetimeIndex([both.index.min(), both.index.max()])
-    axes.set_xlim(_day(index[0]) - 0.5, _day(index[1]) + 0.5)
-    _day_ticks(page, axes, index, spare_in=right - theme.pad)
+    days = _day(index[0]) - 0.5, _day(index[1]) + 0.5
+    width = theme.width_in - left - right
+    panel = _panel(page, (left, panel_top, width, height), days, limits, ticks)
+    _day_ticks(page, panel, index, spare_in=right - theme.pad)
     ends = []
     for (name, calendar), colour in zip(calendars.items(), _SOURCES, strict=False):
         seen = calendar[calendar["area_km2"].notna()]
         if len(seen):
-            _draw_source(axes, seen, colour, theme)
+            _draw_source(panel, seen, colour, theme)
             ends.append((seen["area_km2"].iloc[-1], seen.index[-1], name, f"{colour}_text"))
     # Ends that lie close are written below each other.
     low = -np.inf
     for area, day, name, colour in sorted(ends):
-        (x, y), *_ = page.inches(axes, np.array([_day(day)]), np.array([area]))
+        (x, y), *_ = page.inches(panel, np.array([_day(day)]), np.array([area]))
         label = _end_label(calendars[name])
         tall = page.box(label, (0, 0), "label_strong")[3]
         at = max(float(y) - tall / 2, low)
         page.put(label, (float(x) + 0.08, at), colour, "label_strong")
         low = at + style.line_height_in(theme.key, 1.5)
-    _draw_marks(page, (axes, axes), marks)
+    _draw_marks(page, (panel, panel), marks)
     return page.figure
 
 
-def _draw_source(axes: Axes, seen: pd.DataFrame, colour: str, theme: Theme) -> None:
+def _draw_source(panel: Panel, seen: pd.DataFrame, colour: str, theme: Theme) -> None:
     """One source's level as steps: a map stands until the next, nothing is drawn between them."""
     x, area = date2num(seen.index), seen["area_km2"].to_numpy(float)
     error = seen["area_error_km2"].to_numpy(float)
     paint, low = COLOURS[colour], np.maximum(area - error, 0)
-    axes.fill_between(
-        x, low, area + error, color=paint, alpha=0.18, linewidth=0, step="post", gid="band"
+    band = FillBetweenPolyCollection(
+        "x", x, low, area + error, color=paint, alpha=0.18, linewidth=0, step="post", gid="band"
     )
-    axes.plot(x, area, color=paint, linewidth=theme.lw, drawstyle="steps-post", gid="level")
-    size = theme.lw + 1.2 if len(seen) < 60 else 0
-    axes.plot(x, area, "o", color=paint, markersize=size, clip_on=False, gid="level_point")
+    panel.add(band)
+    line = Line2D(x, area, color=paint, linewidth=theme.lw, gid="level")
+    line.set_drawstyle("steps-post")
+    panel.add(line)
+    if len(seen) < 60:
+        _draw_points(panel, (x, area), paint, theme.lw + 1.2)
+
+
+def _draw_points(
+    panel: Panel, where: tuple[FloatArray, FloatArray], colour: str, size: float, **more: Any
+) -> None:
+    panel.add(
+        Line2D(
+            *where,
+            marker="o",
+            linestyle="none",
+            color=colour,
+            markersize=size,
+            clip_on=False,
+            gid="level_point",
+            **more,
+        )
+    )
 
 
 # Furniture ----------------------------------------------------------------------------------
@@ -434,32 +468,35 @@ def _day(value: date) -> float:
     return float(date2num(value))
 
 
-def _axes(page: _Page, place: Box, limits: tuple[float, float], ticks: Mapping[float, str]) -> Axes:
+def _panel(
+    page: _Page,
+    place: Box,
+    days: tuple[float, float],
+    limits: tuple[float, float],
+    ticks: Mapping[float, str],
+) -> Panel:
     """Add a panel with horizontal grid lines; `place` is left, top, width, height in inches."""
     left, top, width, height = place
     rect = style.axes_rect(page.figure, left=left, top=top, width=width, height=height)
-    axes = page.figure.add_axes(rect)
-    axes.patch.set_visible(False)
-    axes.spines[:].set_visible(False)
-    font = style.font("label", page.theme.key)
-    axes.set_yticks(list(ticks), list(ticks.values()), fontproperties=font)
-    axes.tick_params(axis="both", length=0, left=False, pad=4)
-    axes.set_xticks([])
-    for axis in (axes.xaxis, axes.yaxis):  # without a label, whose place would be looked for
-        axis.set_label_coords(0, 0)
-    axes.grid(axis="y", color=COLOURS["grid"], linewidth=0.7, gid="grid")
-    axes.set_axisbelow(True)
-    axes.set_ylim(*limits)
-    return axes
+    panel = Panel(page.figure, rect, (days[0], limits[0], days[1], limits[1]), gid="panel")
+    page.figure.add_artist(panel)
+    for value in ticks:
+        line = Line2D(days, (value, value), color=COLOURS["grid"], linewidth=0.7, gid="grid")
+        line.set_zorder(0.5)
+        panel.add(line)
+    at = page.inches(panel, np.full(len(ticks), days[0]), np.array(list(ticks)))
+    for (x, y), label in zip(at, ticks.values(), strict=True):
+        page.tick(label, (x - _PAD_IN, y), ha="right", va="center_baseline")
+    return panel
 
 
-def _day_ticks(page: _Page, axes: Axes, index: pd.DatetimeIndex, *, spare_in: float) -> None:
+def _day_ticks(page: _Page, panel: Panel, index: pd.DatetimeIndex, *, spare_in: float) -> None:
     """Name days or months below a panel, as densely as their names have room.
 
     A name may stick out to the right by `spare_in`.
     """
-    width_in = axes.get_position().width * page.theme.width_in
-    per_day = width_in / (axes.get_xlim()[1] - axes.get_xlim()[0])
+    start, low, end, _ = panel.bounds
+    per_day = panel.box.width / page.figure.dpi / (end - start)
     room = 1.5 * page.width("30 Sep") / per_day
     days = pd.date_range(index[0], index[-1])
     if len(days) <= 62:
@@ -469,19 +506,21 @@ def _day_ticks(page: _Page, axes: Axes, index: pd.DatetimeIndex, *, spare_in: fl
         step = next((k for k in (1, 2, 3, 6) if 30 * k >= room), 12)
         firsts = days[(days.day == 1) & ((days.month - 1) % step == 0)]
         labels = {day: texts()["calendar"]["short"][day.month - 1] for day in firsts}
-    last = axes.get_xlim()[1] + (spare_in - page.width("30 Sep") / 2) / per_day
+    last = end + (spare_in - page.width("30 Sep") / 2) / per_day
     labels = {day: text for day, text in labels.items() if _day(day) <= last}
     year = None
     for day, label in labels.items():
         if day.year != year:
             labels[day] = f"{label}\n{day.year}"
             year = day.year
-    axes.set_xticks(
-        [_day(day) for day in labels],
-        list(labels.values()),
-        fontproperties=style.font("label", page.theme.key),
-    )
-    axes.tick_params(axis="x", length=4, width=0.8, color=COLOURS["subtle"])
+    days = np.array([_day(day) for day in labels])
+    for (x, y), label in zip(
+        page.inches(panel, days, np.full(len(days), low)), labels.values(), strict=True
+    ):
+        tick = Line2D((x, x), (y, y - _TICK_IN), color=COLOURS["subtle"], linewidth=0.8, gid="tick")
+        tick.set(transform=style.page_transform(page.figure, bottom=True), solid_capstyle="butt")
+        page.figure.add_artist(tick)
+        page.tick(label, (x, y - _TICK_IN - _PAD_IN), ha="center", va="top")
 
 
 # Limits -------------------------------------------------------------------------------------
@@ -524,9 +563,12 @@ def _gaps(calendar: pd.DataFrame) -> Iterator[tuple[float, float]]:
         yield _day(calendar.index[start]) - 0.5, _day(calendar.index[stop - 1]) + 0.5
 
 
-def _draw_gaps(axes: Axes, calendar: pd.DataFrame) -> None:
+def _draw_gaps(panel: Panel, calendar: pd.DataFrame) -> None:
     for start, stop in _gaps(calendar):
-        axes.axvspan(start, stop, color=COLOURS["no_data"], linewidth=0, zorder=0.4, gid="gap")
+        _, low, _, high = panel.bounds
+        gap = Rectangle((start, low), stop - start, high - low, color=COLOURS["no_data"])
+        gap.set(linewidth=0, zorder=0.4, gid="gap")
+        panel.add(gap)
 
 
 def _end_label(calendar: pd.DataFrame) -> str:
@@ -534,12 +576,13 @@ def _end_label(calendar: pd.DataFrame) -> str:
     return "" if seen.empty else number(seen.iloc[-1], step_km2(seen.iloc[-1]))
 
 
-def _draw_level(page: _Page, axes: Axes, calendar: pd.DataFrame, text: ChartText) -> None:
+def _draw_level(page: _Page, panel: Panel, calendar: pd.DataFrame, text: ChartText) -> None:
     x = date2num(calendar.index)
     area = calendar["area_km2"].to_numpy(float)
     error = calendar["area_error_km2"].to_numpy(float)
     colour = "lost_text" if text.inverted else "accent"
-    axes.fill_between(
+    band = FillBetweenPolyCollection(
+        "x",
         x,
         np.maximum(area - error, 0),
         area + error,
@@ -548,36 +591,30 @@ def _draw_level(page: _Page, axes: Axes, calendar: pd.DataFrame, text: ChartText
         zorder=1,
         gid="band",
     )
-    axes.plot(x, area, color=COLOURS[colour], linewidth=page.theme.lw, zorder=3, gid="level")
+    panel.add(band)
+    line = Line2D(x, area, color=COLOURS[colour], linewidth=page.theme.lw, gid="level")
+    line.set_zorder(3)
+    panel.add(line)
     seen = np.isfinite(area)
     # A day between two gaps has no line; it is drawn as a point.
     alone = seen & ~np.r_[False, seen[:-1]] & ~np.r_[seen[1:], False]
     last = np.flatnonzero(seen)[-1:]
     for at, size in ((alone, page.theme.lw + 0.5), (last, 5.0)):
-        axes.plot(
-            x[at],
-            area[at],
-            "o",
-            color=COLOURS[colour],
-            markersize=size,
-            clip_on=False,
-            zorder=4,
-            gid="level_point",
-        )
+        _draw_points(panel, (x[at], area[at]), COLOURS[colour], size, zorder=4)
     if len(last):
-        (px, py), *_ = page.inches(axes, x[last], area[last])
+        (px, py), *_ = page.inches(panel, x[last], area[last])
         label = _end_label(calendar)
         height = page.box(label, (0, 0), "label_strong")[3]
         page.put(label, (px + 0.07, py - height / 2), colour, "label_strong")
     # Names keep off the band: one upright box for each day.
-    lower, upper = (page.inches(axes, x[seen], (area + side)[seen]) for side in (-error, error))
+    lower, upper = (page.inches(panel, x[seen], (area + side)[seen]) for side in (-error, error))
     page.boxes += [(x0, y0, x1, y1) for (x0, y0), (x1, y1) in zip(lower, upper, strict=True)]
 
 
-def _draw_bars(axes: Axes, bars: _Bars, *, alpha: float = 1.0) -> None:
+def _draw_bars(panel: Panel, bars: _Bars, *, alpha: float = 1.0) -> None:
     # Where days are wide enough, a hair of paper tells one from the next.
-    start, end = axes.get_xlim()
-    day_in = axes.bbox.width / axes.figure.dpi / (end - start)
+    start, _, end, _ = panel.bounds
+    day_in = panel.box.width / panel.figure.dpi / (end - start)
     for heights, role in ((bars.up, "gained"), (-bars.down, "lost")):
         shown = heights != 0
         right, height = bars.right[shown], heights[shown]
@@ -587,7 +624,7 @@ def _draw_bars(axes: Axes, bars: _Bars, *, alpha: float = 1.0) -> None:
         corners = ((left, nought), (left, height), (right, height), (right, nought), (left, nought))
         xy = np.stack([np.column_stack(corner) for corner in corners], axis=1)
         # One path for all: drawn one by one, a year of bars takes longer than all the rest.
-        axes.add_artist(
+        panel.add(
             PathPatch(
                 Path(xy.reshape(-1, 2), np.tile(_BAR, len(xy))),
                 facecolor=COLOURS[role],
@@ -600,35 +637,40 @@ def _draw_bars(axes: Axes, bars: _Bars, *, alpha: float = 1.0) -> None:
         )
 
 
-def _draw_mean(axes: Axes, mean: pd.Series, theme: Theme) -> None:
-    axes.axhline(0, color=COLOURS["text"], linewidth=0.9, zorder=3, gid="nought")
-    axes.plot(
-        date2num(mean.index),
-        mean.to_numpy(float),
-        color=COLOURS["text"],
-        linewidth=0.9 * theme.lw,
-        path_effects=style.halo(0.9 * theme.lw + 1.2),
-        zorder=4,
-        gid="mean",
+def _draw_mean(panel: Panel, mean: pd.Series, theme: Theme) -> None:
+    start, _, end, _ = panel.bounds
+    nought = Line2D((start, end), (0, 0), color=COLOURS["text"], linewidth=0.9, gid="nought")
+    nought.set_zorder(3)
+    panel.add(nought)
+    panel.add(
+        Line2D(
+            date2num(mean.index),
+            mean.to_numpy(float),
+            color=COLOURS["text"],
+            linewidth=0.9 * theme.lw,
+            path_effects=style.halo(0.9 * theme.lw + 1.2),
+            zorder=4,
+            gid="mean",
+        )
     )
 
 
 # Names --------------------------------------------------------------------------------------
 
 
-def _draw_marks(page: _Page, panels: tuple[Axes, Axes], marks: Sequence[date]) -> None:
+def _draw_marks(page: _Page, panels: tuple[Panel, Panel], marks: Sequence[date]) -> None:
     """Dashed lines at report days, named at the top of the upper panel."""
     level = panels[0]
-    start, end = level.get_xlim()
+    start, _, end, top = level.bounds
     inside = [mark for mark in sorted(set(marks)) if start <= _day(mark) <= end]
     for mark in inside:
-        for axes in panels:
-            axes.axvline(
-                _day(mark), color=COLOURS["text"], linewidth=0.8, dashes=(3, 2.5), zorder=2.5,
-                gid="mark",
-            )  # fmt: skip
-    top = np.full(len(inside), level.get_ylim()[1])
-    at = page.inches(level, np.array([_day(mark) for mark in inside]), top)
+        for panel in panels:
+            _, low, _, high = panel.bounds
+            rule = Line2D((_day(mark), _day(mark)), (low, high), color=COLOURS["text"], gid="mark")
+            rule.set(linewidth=0.8, dashes=(3, 2.5), zorder=2.5)
+            panel.add(rule)
+    days = np.array([_day(mark) for mark in inside])
+    at = page.inches(level, days, np.full(len(inside), top))
     page.rules += list(at[:, 0])
     for mark, (x, y) in reversed(list(zip(inside, at, strict=True))):
         labels = [short_day(mark)]
@@ -642,11 +684,11 @@ def _draw_marks(page: _Page, panels: tuple[Axes, Axes], marks: Sequence[date]) -
 
 
 def _mark_places(
-    page: _Page, axes: Axes, label: str, top: tuple[float, float]
+    page: _Page, panel: Panel, label: str, top: tuple[float, float]
 ) -> Iterator[tuple[float, float]]:
     """Free places right and left of a dashed line's top, where no other line is crossed."""
     x, baseline = top[0], top[1] - page.box("8", (0, 0))[3]
-    first = axes.get_position().x0 * page.theme.width_in
+    first = panel.place.x0 * page.theme.width_in
     last = page.theme.width_in - page.theme.pad
     for left in (x + 0.05, x - 0.05 - page.width(label)):
         box = page.box(label, (left, baseline))
@@ -670,15 +712,15 @@ def _peaks(bars: _Bars) -> list[int]:
     return found
 
 
-def _name_bar(page: _Page, axes: Axes, label: str, bars: _Bars, peak: int) -> None:
+def _name_bar(page: _Page, panel: Panel, label: str, bars: _Bars, peak: int) -> None:
     """Put a bar's name beside or beyond its end, clear of the other bars and names."""
     sign, heights = (1.0, bars.up) if bars.net[peak] > 0 else (-1.0, -bars.down)
-    ends = page.inches(axes, bars.right - bars.width / 2, heights)
+    ends = page.inches(panel, bars.right - bars.width / 2, heights)
     starts, stops = (
-        page.inches(axes, x, heights)[:, 0] for x in (bars.right - bars.width, bars.right)
+        page.inches(panel, x, heights)[:, 0] for x in (bars.right - bars.width, bars.right)
     )
     x, y = ends[peak]
-    nought = page.inches(axes, np.zeros(1), np.zeros(1))[0, 1]
+    nought = page.inches(panel, np.zeros(1), np.zeros(1))[0, 1]
     _, _, width, height = page.box(label, (0, 0))
     found = []
     for rank, left in enumerate((stops[peak] + 0.05, starts[peak] - 0.05 - width, x - width / 2)):
@@ -687,22 +729,22 @@ def _name_bar(page: _Page, axes: Axes, label: str, bars: _Bars, peak: int) -> No
         at = (float(left), float(reach if sign > 0 else -reach - height))
         box = page.box(label, at)
         lift = reach - (y * sign - height)
-        if lift <= _LIFT_IN and _fits(page, axes, box):
+        if lift <= _LIFT_IN and _fits(page, panel, box):
             found.append((lift + _CROSSING_IN * page.crossed(box), rank, at))
     if found:
         page.put(label, min(found)[2], "gained_text" if sign > 0 else "lost_text")
 
 
-def _fits(page: _Page, axes: Axes, box: Box) -> bool:
+def _fits(page: _Page, panel: Panel, box: Box) -> bool:
     """Whether a text is free and within its panel."""
     width, height = page.figure.get_size_inches()
-    panel = axes.get_position()
-    across = panel.x0 * width <= box[0] and box[2] <= panel.x1 * width + 0.05
-    upright = panel.y0 * height <= box[1] and box[3] <= panel.y1 * height + 0.02
+    place = panel.place
+    across = place.x0 * width <= box[0] and box[2] <= place.x1 * width + 0.05
+    upright = place.y0 * height <= box[1] and box[3] <= place.y1 * height + 0.02
     return across and upright and page.is_free(box)
 
 
-def _name_band(page: _Page, axes: Axes, calendar: pd.DataFrame, text: ChartText) -> None:
+def _name_band(page: _Page, panel: Panel, calendar: pd.DataFrame, text: ChartText) -> None:
     """Say how wide the band is, in the roomiest place near the line, with a leader to it."""
     seen = calendar[calendar["area_km2"].notna()]
     if len(seen) < 2:
@@ -712,13 +754,13 @@ def _name_band(page: _Page, axes: Axes, calendar: pd.DataFrame, text: ChartText)
         for v in (date2num(seen.index), seen["area_km2"], seen["area_error_km2"])
     )
     words = [_band_words(text, each) for each in error]
-    edges = np.vstack([page.inches(axes, days, area + side) for side in (-error, error)])
+    edges = np.vstack([page.inches(panel, days, area + side) for side in (-error, error)])
     _, low, width, high = page.box(max(words, key=len), (0, 0), "italic")
-    panel = axes.get_position()
+    place = panel.place
     page_width, page_height = page.figure.get_size_inches()
     x, y = np.meshgrid(
-        np.linspace(panel.x0 * page_width + 0.05, panel.x1 * page_width - width, 30),
-        np.linspace(panel.y0 * page_height + 0.05, panel.y1 * page_height - 0.3, 24),
+        np.linspace(place.x0 * page_width + 0.05, place.x1 * page_width - width, 30),
+        np.linspace(place.y0 * page_height + 0.05, place.y1 * page_height - 0.3, 24),
     )
     boxes = np.column_stack([v.ravel() for v in (x, y + low, x + width, y + high)])
     boxes = boxes[~_touch(boxes, np.array(page.boxes))]

@@ -16,7 +16,8 @@ from shapely.geometry.base import BaseGeometry
 from helpers import projection
 from helpers.findings import NBSP, number
 from helpers.labels import Box, Size, Spot
-from helpers.sheet import Look, Panel, Sheet, draw_area, draw_line
+from helpers.panels import Panel
+from helpers.sheet import Look, Sheet, draw_area, draw_line
 from helpers.style import COLOURS, FontRole, font, halo, line_height_in
 
 if TYPE_CHECKING:
