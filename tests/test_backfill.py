@@ -116,7 +116,7 @@ def test_several_at_a_time_come_in_their_order():
 
 @pytest.mark.parametrize(
     ("count", "jobs", "lanes"),
-    [(1, 2, [2]), (4, 2, [1, 1, 1, 1]), (3, 2, [1, 1, 2]), (2, 8, [4, 4]), (3, 1, [1, 1, 1])],
+    [(1, 2, [2]), (4, 2, [1, 1, 2, 2]), (3, 2, [1, 2, 2]), (2, 8, [4, 4]), (3, 1, [1, 1, 1])],
 )
 def test_the_last_dates_share_what_would_be_idle(count, jobs, lanes):
     given = {}

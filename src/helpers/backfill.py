@@ -112,8 +112,8 @@ def run(
     pool
         Where it is called.
     jobs
-        How many the pool makes at a time. The few that are left over at the end run several
-        notebooks at a time, so that nobody is idle.
+        How many the pool makes at a time. The last ones run several notebooks at a time, so that
+        nobody is idle while others come to their end.
 
     Yields
     ------
@@ -122,7 +122,10 @@ def run(
         worker of the pool that is lost with it.
     """
     left = len(wanted) % jobs
-    lanes = [1] * (len(wanted) - left) + [jobs // left for _ in range(left)]
+    lanes = [1] * len(wanted)
+    lanes[-jobs:] = [min(jobs, 2)] * len(lanes[-jobs:])
+    if left:
+        lanes[-left:] = [max(jobs // left, lanes[-1])] * left
     futures = [
         (asked.day, pool.submit(_attempt, make, asked, why, count))
         for (asked, why), count in zip(wanted, lanes, strict=True)

@@ -11,7 +11,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,7 @@ def check(job: Job) -> None:
     """
     if not job.notebook.is_file():
         raise ParameterError(f"There is no notebook {job.notebook}.")
-    declared = inspect_notebook(str(job.notebook))
+    declared, _ = _known(job.notebook, _stamp(job.notebook))
     faults = []
     for name, value in job.parameters.items():
         if name not in declared:
@@ -107,6 +107,19 @@ def check(job: Job) -> None:
             )
     if faults:
         raise ParameterError(f"{job.notebook.name}: " + "; ".join(faults) + ".")
+
+
+def _stamp(notebook: Path) -> tuple[int, int, int]:
+    told = notebook.stat()
+    return told.st_ino, told.st_mtime_ns, told.st_size
+
+
+# Asked again for each date, and notebooks are kept with their outputs: much to read.
+@lru_cache(maxsize=64)
+def _known(notebook: Path, _stamp: tuple[int, int, int]) -> tuple[dict[str, Any], int]:
+    """The parameters that a notebook declares, and how many code cells it has."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    return inspect_notebook(str(notebook)), sum(cell.cell_type == "code" for cell in cells)
 
 
 def run(
@@ -263,9 +276,8 @@ def cells(jobs: Sequence[Job]) -> int:
     """How many code cells the notebooks of some jobs have, that of the parameters twice."""
     count = 0
     for job in jobs:
-        notebook = nbformat.read(job.notebook, as_version=4)
-        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-        count += len(code) + bool(job.parameters)
+        _, code = _known(job.notebook, _stamp(job.notebook))
+        count += code + bool(job.parameters)
     return count
 
 
