@@ -231,3 +231,35 @@ def test_kernels_are_prepared_only_where_a_report_is_sure_to_be_made(workspace, 
     assert count("2025-01-07", "--dry-run") == 0
     assert count("2025-01-07") == 1
     assert count("2025-01-08", "--force") == 2
+
+
+def test_many_reports_are_prepared_before_it_is_known_what_to_make(workspace, monkeypatch):
+    """Those that are there already are not; nor are few, or a date that has a fault."""
+    for day in (1, 2, 3):
+        folder = workspace.reports / f"2025-01-{day:02}"
+        folder.mkdir(parents=True)
+        (folder / "index.html").touch()
+    prepared = []
+
+    def started(_, *, about, many):
+        prepared.append([*about, many])
+        return nullcontext()
+
+    monkeypatch.setattr(forkserver, "started", started)
+
+    def told(*words):
+        done = CliRunner().invoke(main, ["--root", str(workspace.root), "backfill", *words])
+        assert done.exit_code == 1, done.output  # there is no source here
+        return prepared.pop() if prepared else None
+
+    root = str(workspace.root)
+    assert told("2025-01-01", "2025-01-08") == [root, "", "2025-01-04", "2025-01-08", True]
+    assert told("2025-01-01", "2025-01-07") is None
+    assert told("2025-01-01", "2025-01-07", "--force") == [
+        root, "", "2025-01-01", "2025-01-07", True,
+    ]  # fmt: skip
+    weekly = told("2025-01-01", "2025-03-01", "--every", "7d", "--source", "isw")
+    assert weekly == [root, "isw", "2025-01-08", "2025-02-26", True]
+    assert told("2025-01-01", "2025-01-31", "--dry-run") is None
+    assert told("2025-01-01", "2025-02-31") is None
+    assert told("2025-01-01", "2025-01-31", "--every", "7") is None

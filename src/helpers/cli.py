@@ -203,7 +203,7 @@ def report(find: Callable[[], Workspace], /, day: str, **options: Any) -> None:
     """
     here = not (options["scheduler"] or options["dry_run"])
     ws = find()
-    with _server(when=here and (options["force"] or not _made_before(ws, day))) as server:
+    with _server(when=here and (options["force"] or not _made_before(ws, [day]))) as server:
         _report(ws, day, server, **options)
 
 
@@ -261,9 +261,10 @@ def _server(
         yield server
 
 
-def _made_before(ws: Workspace, day: str) -> bool:
-    """Whether it may turn out that there is nothing to do."""
-    return any(index.parent.name.startswith(day) for index in ws.reports.glob("*/index.html"))
+def _made_before(ws: Workspace, days: Sequence[str]) -> set[str]:
+    """Days of which there are reports, so that it may turn out that there is nothing to do."""
+    names = [index.parent.name for index in ws.reports.glob("*/index.html")]
+    return {day for day in days if any(name.startswith(day) for name in names)}
 
 
 @main.command()
@@ -320,7 +321,8 @@ def _missing(ws: Workspace, start: str, end: str, every: str, *, force: bool) ->
     except (ValueError, ParameterError):
         return []
     days = [(first + timedelta(n)).isoformat() for n in range(0, (last - first).days + 1, step)]
-    return [day for day in days if force or not _made_before(ws, day)]
+    made = set() if force else _made_before(ws, days)
+    return [day for day in days if day not in made]
 
 
 def _server_for(
