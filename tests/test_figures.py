@@ -211,6 +211,8 @@ def test_palette_keeps_rare_theme_colours():
     pixels[..., 2] = rng.integers(0, 8, (100, 100))
     ochre = [int(COLOURS["claimed"][i : i + 2], 16) for i in (1, 3, 5)]
     pixels[0, :4] = ochre
+    # Much of what is hardly to be told from it.
+    pixels[1:20] = np.add(ochre, 2)
     indices, palette = _to_palette(pixels)
     assert palette.shape == (figures._PALETTE, 3)
     assert indices.shape == (100, 100)

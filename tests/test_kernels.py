@@ -15,6 +15,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import zmq
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
@@ -241,6 +242,13 @@ def test_a_rehearsal_ends_with_its_client(tmp_path):
     server.close()
     assert gone(server.pid)
     assert len(told.read_text().split()) < 100
+
+
+def test_a_kernel_that_comes_later_is_found_at_once():
+    for end in (kernels.KernelManager(), kernels.KernelClient()):
+        with end.context.socket(zmq.DEALER) as socket:
+            assert socket.getsockopt(zmq.RECONNECT_IVL) == 10
+        end.context.term()
 
 
 def test_random_numbers_differ_from_kernel_to_kernel(server):
