@@ -9,7 +9,7 @@ from datetime import date
 import pytest
 from click.testing import CliRunner
 
-from helpers import backfill, forkserver, plans, reports
+from helpers import backfill, forkserver, jobs, plans, reports
 from helpers.cli import main
 from helpers.errors import ParameterError, ReportError
 from helpers.workspace import PROJECT, Workspace
@@ -54,13 +54,13 @@ def run(ws, *words):
 
 
 def test_steps_in_days():
-    found = backfill.dates(date(2024, 8, 1), date(2024, 8, 20), 7)
+    found = jobs.dates(date(2024, 8, 1), date(2024, 8, 20), 7)
     assert found == [date(2024, 8, 1), date(2024, 8, 8), date(2024, 8, 15)]
-    assert backfill.dates(date(2024, 8, 1), date(2024, 8, 1), 7) == [date(2024, 8, 1)]
+    assert jobs.dates(date(2024, 8, 1), date(2024, 8, 1), 7) == [date(2024, 8, 1)]
     with pytest.raises(ParameterError, match="2024-08-01 is before 2024-08-02"):
-        backfill.dates(date(2024, 8, 2), date(2024, 8, 1), 1)
+        jobs.dates(date(2024, 8, 2), date(2024, 8, 1), 1)
     with pytest.raises(ParameterError, match="0 days is no step"):
-        backfill.dates(date(2024, 8, 1), date(2024, 8, 2), 0)
+        jobs.dates(date(2024, 8, 1), date(2024, 8, 2), 0)
 
 
 @pytest.mark.parametrize("every", ["7", "d", "-7d", "7m", "1.5d", ""])

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Literal
 
 from helpers import plans, publishers, snapshots
-from helpers.errors import FrontlineError, ParameterError
+from helpers.errors import FrontlineError
 from helpers.workspace import Workspace
 
 Result = Literal["made", "up to date", "stale", "failed"]
@@ -33,21 +33,6 @@ class Outcome:
     day: date
     result: Result
     told: str
-
-
-def dates(start: date, end: date, every_days: int) -> list[date]:
-    """List the dates from `start` to `end`, every so many days.
-
-    Raises
-    ------
-    ParameterError
-        If the end is before the start, or the step is not at least a day.
-    """
-    if end < start:
-        raise ParameterError(f"{end} is before {start}. Name the earlier day first.")
-    if every_days < 1:
-        raise ParameterError(f"Every {every_days} days is no step. Give 1d or more.")
-    return [start + timedelta(days=n) for n in range(0, (end - start).days + 1, every_days)]
 
 
 def prepare(

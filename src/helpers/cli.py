@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import click
 
 from helpers import __version__
 from helpers.errors import FrontlineError, ParameterError
+from helpers.jobs import dates
 from helpers.startup import skip_grammar
 from helpers.workspace import PROJECT, Workspace
 
@@ -298,7 +299,7 @@ def backfill(
         from helpers import backfill as filling
         from helpers.schema import parse_day
 
-        days = filling.dates(parse_day(start, "START"), parse_day(end, "END"), _step_days(every))
+        days = dates(parse_day(start, "START"), parse_day(end, "END"), _step_days(every))
         wanted, settled = filling.prepare(ws, days, options["source"], force=options["force"])
         lines = []
         if options["dry_run"]:
@@ -316,11 +317,10 @@ def backfill(
 def _missing(ws: Workspace, start: str, end: str, every: str, *, force: bool) -> list[str]:
     """Days of which there is no report yet; none where the dates have a fault, told later."""
     try:
-        first, last = date.fromisoformat(start), date.fromisoformat(end)
-        step = max(_step_days(every), 1)
+        span = date.fromisoformat(start), date.fromisoformat(end)
+        days = [day.isoformat() for day in dates(*span, _step_days(every))]
     except (ValueError, ParameterError):
         return []
-    days = [(first + timedelta(n)).isoformat() for n in range(0, (last - first).days + 1, step)]
     made = set() if force else _made_before(ws, days)
     return [day for day in days if day not in made]
 

@@ -51,7 +51,7 @@ class Panel(Artist):
         Shares of it, and its coordinates, to pixels.
     """
 
-    def __init__(  # as Axes, which has more
+    def __init__(
         self,
         figure: Figure,
         place: tuple[float, float, float, float],
