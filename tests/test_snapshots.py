@@ -42,6 +42,72 @@ def three(workspace):
     return workspace
 
 
+@pytest.fixture
+def looked_into(three, monkeypatch):
+    """How often the store of three maps was looked into; the disk's times have settled."""
+    monkeypatch.setattr(ingest, "_SETTLED_NS", -1)
+    monkeypatch.setattr(snapshots, "_CURRENT", {})
+    runs, run = [], ingest.run
+    monkeypatch.setattr(ingest, "run", lambda *asked: runs.append(asked) or run(*asked))
+    snapshots.ensure(three, "deepstate")
+    assert len(runs) == 1
+    return runs
+
+
+def test_a_store_is_not_looked_into_again_while_nothing_was_written(three, looked_into):
+    for _ in range(3):
+        snapshots.ensure(three, "deepstate")
+    snapshots.ensure(three.known_by(date(2025, 1, 2)), "deepstate")
+    assert len(looked_into) == 1
+
+
+def overwrite(path, ws):
+    put(ws, THIRD, east=37.3)
+
+
+def cut(path, ws):
+    path.write_bytes(path.read_bytes()[:100])
+
+
+@pytest.mark.parametrize(
+    ("where", "what"),
+    [
+        ("data/raw/deepstate", lambda _, ws: put(ws, "20250106")),
+        ("data/raw/deepstate", overwrite),
+        (f"data/raw/deepstate/deepstatemap_data_{THIRD}.geojson", lambda path, _: path.unlink()),
+        (
+            "data/raw/deepstate/overrides.csv",
+            lambda path, _: path.write_text("day,verdict,reason\n2025-01-02,quarantine,seen\n"),
+        ),
+        ("data/processed/deepstate/days.parquet", lambda path, _: path.unlink()),
+        ("data/processed/deepstate/files.parquet", cut),
+        ("data/processed/deepstate/verdicts.parquet", cut),
+        ("data/processed/deepstate/maps", lambda path, _: next(path.rglob("*.parquet")).unlink()),
+        ("data/processed/deepstate/maps", lambda path, _: cut(next(path.rglob("*.parquet")), _)),
+        ("data/processed/deepstate/.unfinished", lambda path, _: path.touch()),
+    ],
+)
+def test_a_store_is_looked_into_again_when_something_was_written(three, looked_into, where, what):
+    what(three.root / where, three)
+    snapshots.ensure(three, "deepstate")
+    assert len(looked_into) == 2
+
+
+def test_a_store_is_looked_into_again_on_another_day(three, looked_into, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767225600")
+    snapshots.ensure(three, "deepstate")
+    assert len(looked_into) == 2
+
+
+def test_a_file_that_was_written_only_just_now_may_change_again_without_a_trace(
+    three, looked_into, monkeypatch
+):
+    monkeypatch.setattr(ingest, "_SETTLED_NS", 10**12)
+    for _ in range(2):
+        snapshots.ensure(three, "deepstate")
+    assert len(looked_into) == 3
+
+
 def test_a_map_that_somebody_holds_is_not_loaded_again(three, monkeypatch):
     ingest.run(three)
     window = three, "deepstate", date(2024, 12, 31), date(2025, 1, 4)

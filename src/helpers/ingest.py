@@ -125,6 +125,32 @@ def run(
     return [_ingest(ws, publisher, found, progress, pool)]
 
 
+def given(ws: Workspace, source_id: str) -> tuple[str, ...] | None:
+    """Tell what `run` goes by: while it is the same, there is nothing new to read or to judge.
+
+    Parameters
+    ----------
+    ws, source_id
+        The workspace and the source.
+
+    Returns
+    -------
+    tuple of str or None
+        The day, and what the disk says of each file; None where that does not tell (see `_hashes`).
+    """
+    source, folder = publishers.source(ws, source_id), ws.raw / source_id
+    files = publishers.files(ws, source)
+    described = [folder / name for name in (publishers.MAPPING, publishers.OVERRIDES)]
+    paths = [*files, *(path for path in described if path.is_file())]
+    if not files or any(names.is_page(path.name) for path in paths):
+        return None
+    stats = [path.stat() for path in paths]
+    if not all(map(partial(_settled, now=time.time_ns()), stats)):
+        return None
+    marks = (f"{path} {_mark(stat)}" for path, stat in zip(paths, stats, strict=True))
+    return (str(today()), *marks)
+
+
 def _ingest(
     ws: Workspace,
     publisher: Publisher,
@@ -242,11 +268,15 @@ def _hashes(
     settled = {
         name: f"{marks[name]} {hashes[name]}"
         for name, stat in stats.items()
-        if max(stat.st_mtime_ns, stat.st_ctime_ns) < now - _SETTLED_NS and not names.is_page(name)
+        if _settled(stat, now) and not names.is_page(name)
     }
     if settled != seen:
         store.see(settled)
     return hashes
+
+
+def _settled(stat: os.stat_result, now: int) -> bool:
+    return max(stat.st_mtime_ns, stat.st_ctime_ns) < now - _SETTLED_NS
 
 
 def _mark(stat: os.stat_result) -> str:

@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from functools import lru_cache
 from itertools import groupby, pairwise
 from operator import attrgetter
+from pathlib import Path
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -23,6 +24,9 @@ from helpers.sources import Source
 from helpers.store import Store
 from helpers.workspace import Workspace
 
+# What the disk said when a store was last found up to date, by its folder.
+_CURRENT: dict[Path, tuple[object, ...]] = {}
+
 
 def ensure(ws: Workspace, source_id: str) -> None:
     """Bring the store of a source up to date, so that a notebook runs on its own.
@@ -33,8 +37,21 @@ def ensure(ws: Workspace, source_id: str) -> None:
         The workspace.
     source_id
         The source. Files that cannot be used are passed over here; `ingest.run` names them.
+
+    Notes
+    -----
+    The store is not even opened where neither it nor anything that it is made from was written
+    since it was last looked into, by this process or the one that forked it.
     """
+    # Before the run: what is written meanwhile is for the next.
+    given, store = ingest.given(ws, source_id), Store(ws.processed / source_id)
+    whole = store.whole()
+    if given and whole and _CURRENT.get(store.folder) == (given, whole):
+        return
     ingest.run(ws, source_id)
+    whole = store.whole()
+    if given and whole:
+        _CURRENT[store.folder] = given, whole
 
 
 def _all_days(ws: Workspace, source_id: str) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -153,8 +153,13 @@ class Store:
     def stamp(self) -> tuple[tuple[int, int, int], ...]:
         """Tell when the tables were written: it differs when one of them may."""
         paths = [self.folder / f"{name}.parquet" for name in ("days", "files", "verdicts")]
-        found = [path.stat() for path in paths if path.exists()]
-        return tuple((one.st_ino, one.st_mtime_ns, one.st_size) for one in found)
+        return _stamp(path for path in paths if path.exists())
+
+    def whole(self) -> tuple[tuple[int, int, int], ...]:
+        """`stamp` with the files of maps; empty while a run writes them, or if one was killed."""
+        if (self.folder / _UNFINISHED).exists():
+            return ()
+        return self.stamp() + _stamp(sorted(self.folder.glob("maps/*/*.parquet")))
 
     def seen(self) -> dict[str, str]:
         """What `see` was told; nothing where it is not whole."""
@@ -266,6 +271,11 @@ class Store:
             return _blobs(path)
         except (OSError, pa.ArrowInvalid):
             return {}
+
+
+def _stamp(paths: Iterable[Path]) -> tuple[tuple[int, int, int], ...]:
+    found = (path.stat() for path in paths)
+    return tuple((one.st_ino, one.st_mtime_ns, one.st_size) for one in found)
 
 
 def _months(days: pa.Table) -> list[tuple[str, str]]:
