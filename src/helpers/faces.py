@@ -88,8 +88,7 @@ class View:
 
     def pixels(self, lon: Any, lat: Any) -> npt.NDArray[np.float64]:
         """Longitude/latitude to pixels from the frame's lower left corner, shape ``(n, 2)``."""
-        points = np.atleast_1d(shapely.points(lon, lat))
-        return self.to_px(shapely.get_coordinates(projection.transform(points, self.sector.crs)))
+        return self.to_px(projection.transform_xy(lon, lat, self.sector.crs))
 
     def to_m(self, x: Any, y: Any) -> tuple[Any, Any]:
         """Pixels from the frame's lower left corner, to metres."""

@@ -7,7 +7,7 @@ a position's own penalty and what it would cover. The same input gives the same 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -90,6 +90,10 @@ class Spots(NamedTuple):
         """Ground that a text of this size covers at each, shape ``(n, 4)``."""
         spots = Spot(self.x, self.y)  # type: ignore[arg-type]  # the same sums, of arrays
         return np.stack(spots.box(size, margin), axis=1)
+
+    def spot(self, index: int) -> Spot:
+        """One of them."""
+        return Spot(*(float(column[index]) for column in self))
 
     def take(self, which: npt.NDArray[np.intp]) -> Spots:
         """Some of them."""
@@ -220,7 +224,7 @@ class Layout:
         where_y, where_x = np.nonzero(fits[::step, ::step])
         x = where_x * step * self.CELL + self.CELL / 2
         y = where_y * step * self.CELL + self.CELL / 2 + size.descent
-        middle_y, middle_x = (np.median(v) * self.CELL for v in np.nonzero(cells))
+        middle_y, middle_x = (_median(cells.sum(axis=axis)) * self.CELL for axis in (1, 0))
         away = np.hypot(x + size.width / 2 - middle_x, y + size.height / 2 - middle_y)
         return Spots(np.asarray(x, float), np.asarray(y, float), pull * away)
 
@@ -269,7 +273,12 @@ class Layout:
         return not ((left < x) & (x < right) & (low < y) & (y < high)).any()
 
     def best(
-        self, spots: Spots | Iterable[Spot], size: Size, *, margin: float = 2.0
+        self,
+        spots: Spots | Iterable[Spot],
+        size: Size,
+        *,
+        margin: float = 2.0,
+        also: Callable[[Spot], bool] = lambda _: True,
     ) -> Spot | None:
         """Choose the cheapest free position.
 
@@ -281,6 +290,8 @@ class Layout:
             Of the text.
         margin
             Air round it, pixels.
+        also
+            What else a position must be; asked only of those that would win.
 
         Returns
         -------
@@ -299,21 +310,32 @@ class Layout:
             free = np.flatnonzero(self._free(here.boxes(size, margin), self.margin))
             totals = here.penalty[free] + self._costs(here.boxes(size)[free])
             for total, index in zip(totals.tolist(), some[free].tolist(), strict=True):
-                if total < least or (total == least and index < chosen):
+                better = total < least or (total == least and index < chosen)
+                if better and also(several.spot(index)):
                     chosen, least = index, total
-        if chosen < 0:
-            return None
-        x, y, penalty = (float(column[chosen]) for column in several)
-        return Spot(x, y, penalty)
+        return None if chosen < 0 else several.spot(chosen)
 
     def place(
-        self, spots: Spots | Iterable[Spot], size: Size, *, margin: float = 2.0
+        self,
+        spots: Spots | Iterable[Spot],
+        size: Size,
+        *,
+        margin: float = 2.0,
+        also: Callable[[Spot], bool] = lambda _: True,
     ) -> Spot | None:
         """Choose the cheapest free position (see `best`) and reserve it."""
-        spot = self.best(spots, size, margin=margin)
+        spot = self.best(spots, size, margin=margin, also=also)
         if spot is not None:
             self.reserve(spot.box(size, margin))
         return spot
+
+
+def _median(counts: npt.NDArray[np.int_]) -> float:
+    """Median of numbers of which it is known how often each of 0, 1, 2 ... is there."""
+    up_to = counts.cumsum()
+    count = int(up_to[-1])
+    low, high = np.searchsorted(up_to, [(count + 1) // 2, count // 2 + 1])
+    return float(low + high) / 2
 
 
 @lru_cache(maxsize=8)

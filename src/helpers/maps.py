@@ -6,7 +6,7 @@ of places and of the map's own parts are given. Every artist's gid is its role.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
@@ -379,7 +379,7 @@ class _News:
     """What is to be named on a map."""
 
     drawn: Faces
-    named: pd.DataFrame
+    named: Sequence[_Town]
     numbers: Sequence[_Number]
     sides: Sequence[_Side]
 
@@ -577,7 +577,7 @@ def _veil(view: View) -> BaseGeometry | None:
     return view.frame.difference(view.ground)
 
 
-def _heat(sheet: Sheet, drawn: Faces, border: BaseGeometry, named: pd.DataFrame) -> None:
+def _heat(sheet: Sheet, drawn: Faces, border: BaseGeometry, named: Sequence[_Town]) -> None:
     """Tell the layout where the news is."""
     layout, view = sheet.layout, sheet.view
     for lines, cost in (
@@ -588,8 +588,8 @@ def _heat(sheet: Sheet, drawn: Faces, border: BaseGeometry, named: pd.DataFrame)
         dense = shapely.segmentize(lines, 2 * view.m_per_px)
         layout.heat_points(view.to_px(shapely.get_coordinates(dense)), cost)
     layout.heat_cells(sheet.cells(drawn.gained) | sheet.cells(drawn.lost), _HEAT_CHANGE)
-    towns = named[(named["rank"] <= 2) | named["changed"].ne("") | named["namesake"]]
-    layout.heat_points(towns[["x", "y"]].to_numpy(float), _HEAT_PLACE)
+    towns = [(town.x, town.y) for town in named if town.rank <= 2 or town.changed or town.namesake]
+    layout.heat_points(np.array(towns, dtype=float).reshape(-1, 2), _HEAT_PLACE)
 
 
 # The key ------------------------------------------------------------------------------------
@@ -639,42 +639,60 @@ def _key_looks(theme: Theme, *, look: str) -> dict[str, dict[str, Any]]:
 # Settlements --------------------------------------------------------------------------------
 
 
-def _known(places: Places, view: View) -> pd.DataFrame:
-    """Settlements with their place in the frame (pixels) and what happened to them."""
-    table = places.table.reset_index(drop=True)
-    xy = view.pixels(table["lon"], table["lat"])
-    ids = table["id"].astype(str)
-    changed = np.select([ids.isin(places.newly), ids.isin(places.left)], ["newly", "left"], "")
-    return pd.DataFrame(
-        {
-            "name": table["name"].to_numpy(object),
-            "x": xy[:, 0],
-            "y": xy[:, 1],
-            "population": table["population"].fillna(0).astype(float),
-            "rank": table["rank"].astype(int),
-            "changed": changed,
-            "namesake": table["name"].eq(view.sector.name),
-        }
-    )
+class _Town(NamedTuple):
+    """A settlement: its place in pixels, what it is, and what happened to it."""
+
+    name: str
+    x: float
+    y: float
+    population: float
+    rank: int
+    changed: str
+    namesake: bool
 
 
-def _inside(named: pd.DataFrame, view: View) -> pd.Series[bool]:
-    across = named["x"].between(0, view.width_px)
-    return across & named["y"].between(0, view.height_px)
+def _known(places: Places, view: View) -> list[_Town]:
+    """Settlements of the frame, and the large ones wherever they are."""
+    table = places.table
+    x, y = view.pixels(table["lon"].to_numpy(float), table["lat"].to_numpy(float)).T
+    population = table["population"].fillna(0).to_numpy(float)
+    wanted = np.flatnonzero(_within(x, y, view) | (population >= _POINTER_POPULATION))
+    ids, names, ranks = (table[column].tolist() for column in ("id", "name", "rank"))
+    kinds = dict.fromkeys(places.left, "left") | dict.fromkeys(places.newly, "newly")
+    return [
+        _Town(
+            names[i],
+            float(x[i]),
+            float(y[i]),
+            float(population[i]),
+            ranks[i],
+            kinds.get(str(ids[i]), ""),
+            names[i] == view.sector.name,
+        )
+        for i in wanted.tolist()
+    ]
 
 
-def _interest(named: pd.DataFrame, drawn: Faces, view: View) -> npt.NDArray[np.float64]:
+def _within(x: Any, y: Any, view: View) -> Any:
+    """Whether a place, or which of some places, lies in the frame; pixels."""
+    return (x >= 0) & (x <= view.width_px) & (y >= 0) & (y <= view.height_px)
+
+
+def _interest(towns: Sequence[_Town], drawn: Faces, view: View) -> npt.NDArray[np.float64]:
     """How much a reader wants a settlement on the map: size, and closeness to the news."""
-    size = 1.6 * np.log10(np.maximum(named["population"].to_numpy(float), 100.0))
-    size += 5 - named["rank"].to_numpy(float)
+    x, y, population, rank = (
+        np.array([(town.x, town.y, town.population, town.rank) for town in towns], dtype=float)
+        .reshape(-1, 4)
+        .T
+    )
+    size = 1.6 * np.log10(np.maximum(population, 100.0)) + (5 - rank)
     news = shapely.union_all([drawn.gained, drawn.lost])
     if news.is_empty:
         news = drawn.line_now
     if news.is_empty:
         return np.asarray(size)
-    x0, y0, x1, _ = view.bounds_m
-    points = shapely.points(x0 + named["x"] * view.m_per_px, y0 + named["y"] * view.m_per_px)
-    away: npt.NDArray[np.float64] = shapely.distance(points, news) / (x1 - x0)
+    width = view.bounds_m[2] - view.bounds_m[0]
+    away: npt.NDArray[np.float64] = shapely.distance(shapely.points(*view.to_m(x, y)), news) / width
     interest: npt.NDArray[np.float64] = size + 3.0 * np.exp(-away / _INTEREST)
     return interest
 
@@ -684,41 +702,41 @@ def _draw_names(sheet: Sheet, news: _News) -> set[str]:
 
     Returns the kinds of change of the settlements that found room.
     """
-    inside = news.named[_inside(news.named, sheet.view)].copy()
-    inside["interest"] = _interest(inside, news.drawn, sheet.view)
-    inside = inside.sort_values(["interest", "name"], ascending=[False, True], kind="stable")
+    inside = [town for town in news.named if _within(town.x, town.y, sheet.view)]
+    interest = _interest(inside, news.drawn, sheet.view).tolist()
+    order = sorted(range(len(inside)), key=lambda i: (-interest[i], inside[i].name))
+    inside = [inside[i] for i in order]
     # Where no town gives the sector its name the most telling ones take its place.
-    telling = inside.index[inside["rank"] <= 2][:2]
-    first = inside["namesake"] if inside["namesake"].any() else inside.index.isin(telling)
-    changed = inside["changed"].ne("") & ~first
-    large = ~changed & ~first & (inside["rank"] <= 2)
-    rest = ~changed & ~first & (inside["rank"] > 2)
+    first = [town for town in inside if town.namesake]
+    first = first or [town for town in inside if town.rank <= 2][:2]
+    others = [town for town in inside if town not in first]
     limit = sheet.theme.max_labels
 
-    def draw(some: pd.DataFrame, done: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
-        for place in _rows(some):
+    def draw(some: Iterable[_Town], done: list[_Town], most: int) -> list[_Town]:
+        for town in some:
             if len(done) >= most:
                 break
-            done += [place] * _draw_place(sheet, place)
+            done += [town] * _draw_place(sheet, town)
         return done
 
-    done = draw(inside[first], [], limit)
+    done = draw(first, [], limit)
     for area in news.numbers:
         _draw_number(sheet, area)
-    done = draw(inside[changed], done, int(_CHANGED_SHARE * limit))
-    done = draw(inside[large], done, limit)
+    done = draw((town for town in others if town.changed), done, int(_CHANGED_SHARE * limit))
+    rest = [town for town in others if not town.changed]
+    done = draw((town for town in rest if town.rank <= 2), done, limit)
     _draw_pointers(sheet, news.named)
-    done = draw(inside[rest], done, limit)
+    done = draw((town for town in rest if town.rank > 2), done, limit)
     _draw_symbols(sheet, done)
-    return {place["changed"] for place in done}
+    return {town.changed for town in done}
 
 
-def _draw_symbols(sheet: Sheet, places: Sequence[Mapping[str, Any]]) -> None:
+def _draw_symbols(sheet: Sheet, towns: Sequence[_Town]) -> None:
     """Draw the symbols of settlements, those that look alike as one artist."""
     alike: dict[tuple[Any, ...], list[tuple[float, float]]] = {}
-    for place in places:
-        look = _symbol_pt(place), place["rank"] == 1, _place_look(place, sheet.theme).colour
-        alike.setdefault(look, []).append(sheet.metres(place["x"], place["y"]))
+    for town in towns:
+        look = _symbol_pt(town), town.rank == 1, _place_look(town, sheet.theme).colour
+        alike.setdefault(look, []).append(sheet.metres(town.x, town.y))
     for (points, city, colour), where in alike.items():
         sheet.panel.add(
             Line2D(
@@ -736,40 +754,36 @@ def _draw_symbols(sheet: Sheet, places: Sequence[Mapping[str, Any]]) -> None:
         )
 
 
-def _rows(named: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    columns = [named[name].tolist() for name in named]
-    return (dict(zip(named, row, strict=True)) for row in zip(*columns, strict=True))
-
-
-def _place_look(place: Mapping[str, Any], theme: Theme) -> Look:
-    colour = {"newly": "gained_text", "left": "lost_text", "": "text"}[place["changed"]]
-    if place["namesake"]:
+def _place_look(town: _Town, theme: Theme) -> Look:
+    colour = {"newly": "gained_text", "left": "lost_text", "": "text"}[town.changed]
+    if town.namesake:
         return Look("label_strong", theme.label + 2.4, COLOURS[colour], halo=3.0)
-    if place["rank"] <= 2:
+    if town.rank <= 2:
         return Look("label_strong", theme.label + 0.4, COLOURS[colour])
-    role: FontRole = "label_medium" if place["rank"] == 3 or place["changed"] else "label"
+    role: FontRole = "label_medium" if town.rank == 3 or town.changed else "label"
     return Look(role, theme.label, COLOURS[colour])
 
 
-def _symbol_pt(place: Mapping[str, Any]) -> float:
-    return _MARKER_PT[2 if place["namesake"] and place["rank"] > 2 else place["rank"]]
+def _symbol_pt(town: _Town) -> float:
+    return _MARKER_PT[2 if town.namesake and town.rank > 2 else town.rank]
 
 
-def _draw_place(sheet: Sheet, place: Mapping[str, Any]) -> bool:
+def _draw_place(sheet: Sheet, town: _Town) -> bool:
     """Write a settlement's name, keeping room for its symbol; neither if there is none."""
-    x, y = place["x"], place["y"]
-    look = _place_look(place, sheet.theme)
-    radius = _symbol_pt(place) * sheet.theme.dpi / 72 / 2
-    symbol = (x - radius - 1, y - radius - 1, x + radius + 1, y + radius + 1)
+    look = _place_look(town, sheet.theme)
+    radius = _symbol_pt(town) * sheet.theme.dpi / 72 / 2
+    reach = radius + 1
+    symbol = (town.x - reach, town.y - reach, town.x + reach, town.y + reach)
     if not sheet.layout.is_free(symbol, margin=0):
         return False
-    size = sheet.size(place["name"], look)
-    margin = 1.0 if place["changed"] or place["namesake"] else 5.0
-    spot = sheet.layout.place(around(x, y, radius + 3.5, size), size, margin=margin)
+    size = sheet.size(town.name, look)
+    margin = 1.0 if town.changed or town.namesake else 5.0
+    spots = around(town.x, town.y, radius + 3.5, size)
+    spot = sheet.layout.place(spots, size, margin=margin)
     if spot is None:
         return False
     sheet.layout.reserve(symbol)
-    sheet.write(place["name"], spot, look, "place-label")
+    sheet.write(town.name, spot, look, "place-label")
     return True
 
 
@@ -830,8 +844,12 @@ def _draw_beside(sheet: Sheet, spread: Spread, text: str, look: Look) -> None:
     size = sheet.size(text, look)
     radius = circle.length / sheet.view.m_per_px
     spots = ring(*at, [radius + reach for reach in (12, 26, 44, 66, 92)], size)
-    free = [s for s in spots if sheet.layout.line_is_free(at, _nearest(s.box(size), at))]
-    spot = sheet.layout.place(free, size, margin=3)
+    spot = sheet.layout.place(
+        spots,
+        size,
+        margin=3,
+        also=lambda spot: sheet.layout.line_is_free(at, _nearest(spot.box(size), at)),
+    )
     if spot is None:
         return
     end = _nearest(spot.box(size, 2), at)
@@ -858,31 +876,30 @@ def _nearest(box: Box, point: tuple[float, float]) -> tuple[float, float]:
 # Pointers to what lies beyond the frame -----------------------------------------------------
 
 
-def _draw_pointers(sheet: Sheet, named: pd.DataFrame) -> None:
+def _draw_pointers(sheet: Sheet, towns: Iterable[_Town]) -> None:
     """Say where the next large towns lie: name, distance from the frame's edge, direction."""
-    large = named[named["population"] >= _POINTER_POPULATION]
-    x, y = large["x"].to_numpy(float), large["y"].to_numpy(float)
-    edge_x, edge_y = x.clip(0, sheet.layout.width), y.clip(0, sheet.layout.height)
-    km = np.hypot(x - edge_x, y - edge_y) * sheet.view.m_per_px / 1000
-    score = np.log10(large["population"].to_numpy(float)) - km / 15
-    near = (km >= 1) & (km <= _POINTER_KM)
-    table = large.assign(edge_x=edge_x, edge_y=edge_y, km=km, score=score)[near]
-    table = table.sort_values(["score", "name"], ascending=[False, True])
+    found = []
+    for town in towns:
+        edge = _nearest((0, 0, sheet.layout.width, sheet.layout.height), (town.x, town.y))
+        km = float(np.hypot(town.x - edge[0], town.y - edge[1])) * sheet.view.m_per_px / 1000
+        if town.population >= _POINTER_POPULATION and 1 <= km <= _POINTER_KM:
+            score = float(np.log10(town.population)) - km / 15
+            found.append((-score, town.name, town, edge, km))
     done = 0
-    for town in _rows(table):
+    for _, _, town, edge, km in sorted(found):
         if done >= max(sheet.theme.max_labels // 6, 3):
             break
-        done += _draw_pointer(sheet, town)
+        done += _draw_pointer(sheet, town, edge, km)
 
 
-def _draw_pointer(sheet: Sheet, town: Mapping[str, Any]) -> bool:
-    text = f"{town['name']} {number(max(town['km'], 1.0))}{NBSP}km"
+def _draw_pointer(sheet: Sheet, town: _Town, edge: tuple[float, float], km: float) -> bool:
+    text = f"{town.name} {number(km)}{NBSP}km"
     look = Look("italic", sheet.theme.label, COLOURS["subtle"])
     words = sheet.size(text, look)
     arrow = 0.75 * words.ascent
     size = Size(words.width + 5 + arrow, words.ascent, words.descent)
-    layout, edge_x, edge_y = sheet.layout, town["edge_x"], town["edge_y"]
-    after = town["x"] >= layout.width / 2
+    layout, (edge_x, edge_y) = sheet.layout, edge
+    after = town.x >= layout.width / 2
     pad = layout.margin + 4
     # Along its edge a pointer may give way, at a price: it should stand where the town lies.
     along_top = 0 < edge_x < layout.width
@@ -899,7 +916,7 @@ def _draw_pointer(sheet: Sheet, town: Mapping[str, Any]) -> bool:
     middle = np.array(
         [spot.x + (size.width - arrow / 2 if after else arrow / 2), spot.y + 0.36 * words.ascent]
     )
-    _draw_arrow(sheet, middle, np.array([town["x"], town["y"]]) - middle, arrow)
+    _draw_arrow(sheet, middle, np.array([town.x, town.y]) - middle, arrow)
     sheet.write(text, Spot(spot.x if after else spot.x + arrow + 5, spot.y), look, "pointer")
     return True
 

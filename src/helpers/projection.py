@@ -154,6 +154,25 @@ def _transformer(source: str, target: str) -> Transformer:
     return Transformer.from_crs(source, target, always_xy=True)
 
 
+def transform_xy(x: Any, y: Any, target: str, *, source: str = STORAGE_CRS) -> FloatArray:
+    """Reproject coordinates.
+
+    Parameters
+    ----------
+    x, y
+        Numbers, or arrays of shape ``(n,)``, in the CRS `source` (x is longitude or easting).
+    target, source
+        Anything that PROJ understands.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape ``(n, 2)``, in `target`.
+    """
+    columns = _transformer(source, target).transform(np.atleast_1d(x), np.atleast_1d(y))
+    return np.column_stack(columns)
+
+
 def transform(geometry: Any, target: str, *, source: str = STORAGE_CRS) -> Any:
     """Reproject a shapely geometry, or an array of them, vertex by vertex.
 
@@ -175,8 +194,7 @@ def transform(geometry: Any, target: str, *, source: str = STORAGE_CRS) -> Any:
     valid polygon may cross itself afterwards (97 of 2,787 merged layers of one publisher). Those
     are repaired as the readers repair, and only those.
     """
-    t = _transformer(source, target)
-    moved = shapely.transform(geometry, lambda xy: np.column_stack(t.transform(xy[:, 0], xy[:, 1])))
+    moved = shapely.transform(geometry, lambda xy: transform_xy(*xy.T, target, source=source))
     bad = ~shapely.is_valid(moved) & shapely.is_valid(geometry)
     if not np.any(bad):
         return moved
