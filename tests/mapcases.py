@@ -7,7 +7,7 @@ import pandas as pd
 import shapely
 
 from helpers import changes, findings, sources
-from helpers.maps import BaseLayers, MapText, Places
+from helpers.maps import Base, BaseLayers, MapText, Places
 from helpers.projection import STORAGE_CRS, transform
 from helpers.reference import Sector
 from helpers.schema import Snapshot
@@ -78,7 +78,7 @@ def _base():
         geometry=[shapely.box(30, 45, 37.76, 49), shapely.box(37.76, 45, 41, 49)],
         crs=STORAGE_CRS,
     )
-    return BaseLayers(border, ukraine, near, oblasts)
+    return Base(BaseLayers(border, ukraine, near, oblasts))
 
 
 def _table():

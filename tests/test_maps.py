@@ -19,10 +19,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.text import Text
 
-from helpers import changes, maps, reference, sources, style
+from helpers import changes, maps, plates, reference, sources, style
 from helpers.faces import BORDER_M, View, contact_line, faces, spreads
-from helpers.labels import Layout, Size, Spot, Spots, around, cell_centres
-from helpers.maps import BaseLayers, Places, no_data_map, sector_map
+from helpers.labels import Layout, Size, Spot, Spots, around, cell_centres, spots_within
+from helpers.maps import Base, BaseLayers, Places, no_data_map, sector_map
 from helpers.panels import Panel
 from helpers.projection import STORAGE_CRS
 from helpers.readers import reconstruction
@@ -125,9 +125,9 @@ def test_sectors_that_differ_in_their_outline_alone_are_not_mixed_up():
     west, south, east, north = SECTOR.polygon.bounds
     half = replace(SECTOR, outline=shapely.box(west, south, (west + east) / 2, north))
     assert half == SECTOR
-    of_both = [maps._base(BASE, View(each, 1000), each.outline) for each in (SECTOR, half)]
+    of_both = [maps._ground(BASE.layers, View(each, 1000), each.outline) for each in (SECTOR, half)]
     assert of_both[0] is not of_both[1]
-    assert maps._base(BASE, View(SECTOR, 1000), None) is of_both[0]
+    assert maps._ground(BASE.layers, View(SECTOR, 1000), None) is of_both[0]
 
 
 def test_cells_that_are_remembered_cannot_be_changed():
@@ -263,7 +263,7 @@ def test_pointers_say_where_towns_lie(drawn):
 
 def test_no_base_layers_at_all():
     nowhere = gpd.GeoDataFrame({"name": []}, geometry=[], crs=STORAGE_CRS)
-    base = BaseLayers(shapely.LineString(), BASE.ukraine, nowhere, nowhere)
+    base = Base(BaseLayers(shapely.LineString(), BASE.layers.ukraine, nowhere, nowhere))
     check_layout(draw(CASES["gain"], base=base, places=Places(TABLE.iloc[:0])), WIDE)
 
 
@@ -310,9 +310,7 @@ def sample_change(key, days=("2024-12-08", "2025-01-08")):
 @pytest.mark.parametrize("key", ["toretsk", "kurakhove", "kursk"])
 def test_the_shipped_sectors_on_the_shipped_base(key):
     change = sample_change(key)
-    base = BaseLayers(
-        reference.border(), reference.ukraine(), reference.countries(), reference.oblasts()
-    )
+    base = Base(plates._layers())
     table = reference.settlements()
     points = shapely.points(table["lon"], table["lat"])
     newly = frozenset(table["id"][shapely.contains(change.gained, points)])
@@ -331,9 +329,7 @@ def test_the_shipped_sectors_on_the_shipped_base(key):
     [("kursk", ("2024-09-18", "2024-09-19")), ("kurakhove", ("2024-12-17", "2025-01-17"))],
 )
 def test_grounds_that_touch_in_a_line_are_drawn(key, days):
-    base = BaseLayers(
-        reference.border(), reference.ukraine(), reference.countries(), reference.oblasts()
-    )
+    base = Base(plates._layers())
     for theme in THEMES.values():
         places = Places(reference.settlements().head(0), frozenset())
         figure = draw(sample_change(key, days), theme, base=base, places=places)
@@ -444,7 +440,7 @@ def test_ukrainian_held_ground_is_drawn_up_to_the_border(drawn):
     # The ragged border lies up to 950 m from the ground's straight edge; the error is 1.5 km.
     figure = drawn["regained", "wide"]
     (line,) = role(figure, "line_now")
-    border = View(SALIENT, 1152).project(BASE.border)
+    border = View(SALIENT, 1152).project(BASE.layers.border)
     points = shapely.points(line.get_path().vertices)
     assert shapely.distance(points, border).min() > BORDER_M - 5
     assert shapely.distance(points, border).max() > 20_000
@@ -498,7 +494,7 @@ def test_a_name_lies_wholly_in_its_ground():
     x, y = cell_centres(layout.shape)
     cells = (x > 100) & (x < 220) & (y > 100) & (y < 130)
     size = Size(100, 10, 3)
-    spots = layout.spots_within(cells, size, step=1)
+    spots = spots_within(cells, size, step=1)
     boxes = spots.boxes(size)
     assert len(boxes)
     for x0, y0, x1, y1 in boxes:
@@ -507,7 +503,33 @@ def test_a_name_lies_wholly_in_its_ground():
         assert y0 >= 96
         assert y1 <= 134
     for ground, block in ((cells, Size(130, 10, 3)), (np.zeros_like(cells), size)):
-        assert layout.spots_within(ground, block).x.size == 0
+        assert spots_within(ground, block).x.size == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_name_is_drawn_to_the_middle_of_its_ground(seed):
+    cells = np.random.default_rng(seed).random((60 + seed, 70)) < 0.3
+    size = Size(1, 1, 1)
+    cells[10:30, 10:30] = True
+    spots = spots_within(cells, size, pull=1)
+    y, x = (np.median(at) * Layout.CELL for at in np.nonzero(cells))
+    away = np.hypot(spots.x + size.width / 2 - x, spots.y + size.height / 2 - y)
+    np.testing.assert_array_equal(spots.penalty, away)
+
+
+def test_what_else_a_position_must_be_is_asked_only_of_those_that_would_win():
+    layout, size, asked = Layout(400, 300), Size(60, 10, 3), []
+
+    def also(spot):
+        asked.append(spot)
+        return spot.x < 200
+
+    spots = around(200, 150, 6, size)
+    assert layout.best(spots, size, also=also) == min(
+        (spot for spot in spots if spot.x < 200), key=lambda spot: spot.penalty
+    )
+    assert len(asked) < len(spots)
+    assert layout.best(spots, size, also=lambda _: False) is None
 
 
 def test_the_cheapest_free_position_is_found_among_many():

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import shapely
 from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon, Rectangle
+from matplotlib.path import Path
 from matplotlib.text import Text
 from shapely.geometry.base import BaseGeometry
 
@@ -17,7 +18,7 @@ from helpers import projection
 from helpers.findings import NBSP, number
 from helpers.labels import Box, Size, Spot
 from helpers.panels import Panel
-from helpers.sheet import Look, Sheet, draw_area, draw_line
+from helpers.sheet import Look, Sheet, draw_line, fill, path_of
 from helpers.style import COLOURS, FontRole, font, halo, line_height_in
 
 if TYPE_CHECKING:
@@ -207,9 +208,23 @@ def reserve_locator(sheet: Sheet) -> Box:
     return spot.box(size)
 
 
-def draw_locator(
-    sheet: Sheet, box: Box, ukraine: BaseGeometry, countries: gpd.GeoDataFrame
-) -> None:
+class LocatorShapes(NamedTuple):
+    """Ukraine and the countries round it in the locator's projection."""
+
+    ukraine: Path
+    countries: Sequence[Path]
+
+
+def locator_shapes(ukraine: BaseGeometry, countries: gpd.GeoDataFrame) -> LocatorShapes:
+    """Make what the locator shows, of layers in OGC:CRS84."""
+    several = np.array([ukraine, *countries.geometry], dtype=object)
+    # Coarse first: most of the work is in vertices that would not be seen.
+    simple = shapely.simplify(several, _LOCATOR_GRAIN_M / 111_000)
+    first, *others = map(path_of, projection.transform(simple, _LOCATOR_CRS))
+    return LocatorShapes(first, others)
+
+
+def draw_locator(sheet: Sheet, box: Box, shapes: LocatorShapes) -> None:
     """Draw where in Ukraine the frame lies."""
     width, height = sheet.layout.width, sheet.layout.height
     panel = Panel(
@@ -223,16 +238,10 @@ def draw_locator(
     )
     sheet.panel.add(panel)
     edges = {"edgecolor": COLOURS["border"], "linewidth": 0.35}
-    for country in _locator_shapes(tuple(countries.geometry)):
-        draw_area(panel, country, "locator-country", facecolor=COLOURS["locator_abroad"], **edges)
-    for country in _locator_shapes((ukraine,)):
-        draw_area(
-            panel,
-            country,
-            "locator-ukraine",
-            facecolor=COLOURS["paper"],
-            **(edges | {"linewidth": 0.7}),
-        )
+    for country in shapes.countries:
+        fill(panel, country, "locator-country", facecolor=COLOURS["locator_abroad"], **edges)
+    look = edges | {"linewidth": 0.7, "facecolor": COLOURS["paper"]}
+    fill(panel, shapes.ukraine, "locator-ukraine", **look)
     _mark_sector(sheet, panel, box)
     _name_ukraine(sheet, panel, box)
     frame = Rectangle(
@@ -248,14 +257,6 @@ def draw_locator(
     )
     panel.add(frame)
     frame.set_clip_box(None)  # half of it lies outside
-
-
-@lru_cache(maxsize=8)
-def _locator_shapes(geometries: tuple[BaseGeometry, ...]) -> list[BaseGeometry]:
-    # Coarse first: most of the work is in vertices that would not be seen.
-    grain = _LOCATOR_GRAIN_M / 111_000
-    simple = shapely.simplify(np.array(geometries, dtype=object), grain)
-    return list(projection.transform(simple, _LOCATOR_CRS))
 
 
 def _mark_sector(sheet: Sheet, panel: Panel, box: Box) -> None:

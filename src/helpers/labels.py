@@ -193,41 +193,6 @@ class Layout:
         hit[index[inside, 1], index[inside, 0]] = True
         self.heat_cells(hit, cost)
 
-    def spots_within(
-        self, cells: npt.NDArray[np.bool_], size: Size, *, pull: float = 0.05, step: int = 3
-    ) -> Spots:
-        """Positions at which a text lies wholly in some ground.
-
-        Parameters
-        ----------
-        cells
-            The ground, on the cost grid.
-        size
-            Of the text.
-        pull
-            Penalty for each pixel away from the middle of the ground.
-        step
-            Distance of two positions, cells.
-
-        Returns
-        -------
-        Spots
-            None if the text does not fit.
-        """
-        across, up = (int(-(-length // self.CELL)) + 1 for length in (size.width, size.height))
-        rows, columns = cells.shape
-        if not cells.any() or up > rows or across > columns:
-            return Spots.of([])
-        sums = np.pad(cells.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
-        covered = sums[up:, across:] - sums[:-up, across:] - sums[up:, :-across]
-        fits = (covered + sums[:-up, :-across]) == up * across
-        where_y, where_x = np.nonzero(fits[::step, ::step])
-        x = where_x * step * self.CELL + self.CELL / 2
-        y = where_y * step * self.CELL + self.CELL / 2 + size.descent
-        middle_y, middle_x = (_median(cells.sum(axis=axis)) * self.CELL for axis in (1, 0))
-        away = np.hypot(x + size.width / 2 - middle_x, y + size.height / 2 - middle_y)
-        return Spots(np.asarray(x, float), np.asarray(y, float), pull * away)
-
     def cost(self, box: Box) -> float:
         """What a box would cover, added up over the cells of the grid."""
         return float(self._costs(np.array([box]))[0])
@@ -328,6 +293,42 @@ class Layout:
         if spot is not None:
             self.reserve(spot.box(size, margin))
         return spot
+
+
+def spots_within(
+    cells: npt.NDArray[np.bool_], size: Size, *, pull: float = 0.05, step: int = 3
+) -> Spots:
+    """Positions at which a text lies wholly in some ground.
+
+    Parameters
+    ----------
+    cells
+        The ground, on the cost grid of a `Layout`.
+    size
+        Of the text.
+    pull
+        Penalty for each pixel away from the middle of the ground.
+    step
+        Distance of two positions, cells.
+
+    Returns
+    -------
+    Spots
+        None if the text does not fit.
+    """
+    across, up = (int(-(-length // Layout.CELL)) + 1 for length in (size.width, size.height))
+    rows, columns = cells.shape
+    if not cells.any() or up > rows or across > columns:
+        return Spots.of([])
+    sums = np.pad(cells.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    covered = sums[up:, across:] - sums[:-up, across:] - sums[up:, :-across]
+    fits = (covered + sums[:-up, :-across]) == up * across
+    where_y, where_x = np.nonzero(fits[::step, ::step])
+    x = where_x * step * Layout.CELL + Layout.CELL / 2
+    y = where_y * step * Layout.CELL + Layout.CELL / 2 + size.descent
+    middle_y, middle_x = (_median(cells.sum(axis=axis)) * Layout.CELL for axis in (1, 0))
+    away = np.hypot(x + size.width / 2 - middle_x, y + size.height / 2 - middle_y)
+    return Spots(np.asarray(x, float), np.asarray(y, float), pull * away)
 
 
 def _median(counts: npt.NDArray[np.int_]) -> float:

@@ -27,15 +27,26 @@ from helpers.basemap import OFFLINE, Basemap
 from helpers.faces import Faces, Spread, View, beyond_border, faces, spreads
 from helpers.findings import NBSP, km2, number, step_km2
 from helpers.furniture import (
+    LocatorShapes,
     draw_graticule,
     draw_locator,
     draw_scale,
     label_graticule,
+    locator_shapes,
     reserve_locator,
 )
-from helpers.labels import Box, Size, Spot, around, ring
+from helpers.labels import Box, Size, Spot, Spots, around, ring, spots_within
 from helpers.schema import INVERTED_TIERS
-from helpers.sheet import KeyEntry, Look, Sheet, draw_area, draw_line, finish, open_sheet
+from helpers.sheet import (
+    KeyEntry,
+    Look,
+    Sheet,
+    draw_area,
+    draw_line,
+    finish,
+    ground_cells,
+    open_sheet,
+)
 from helpers.style import COLOURS, FontRole, Theme, font, halo, line_height_in, measure, wrap
 
 if TYPE_CHECKING:
@@ -97,7 +108,7 @@ class MapText:
 
 @dataclass(frozen=True, eq=False)
 class BaseLayers:
-    """What lies under the news; one is the same as another only if it is the same object.
+    """Lines and areas under the news; one is the same as another only if it is the same object.
 
     Attributes
     ----------
@@ -107,14 +118,27 @@ class BaseLayers:
         Outline of Ukraine, OGC:CRS84.
     countries, oblasts
         Context, OGC:CRS84.
-    picture
-        A basemap picture, or `helpers.basemap.OFFLINE`.
     """
 
     border: BaseGeometry
     ukraine: BaseGeometry
     countries: gpd.GeoDataFrame
     oblasts: gpd.GeoDataFrame
+
+
+@dataclass(frozen=True)
+class Base:
+    """What lies under the news.
+
+    Attributes
+    ----------
+    layers
+        Lines and areas.
+    picture
+        A basemap picture, or `helpers.basemap.OFFLINE`.
+    """
+
+    layers: BaseLayers
     picture: Basemap = OFFLINE
 
 
@@ -139,7 +163,7 @@ class Places:
 def sector_map(
     change: SectorChange,
     *,
-    base: BaseLayers,
+    base: Base,
     places: Places,
     text: MapText,
     theme: Theme,
@@ -172,7 +196,7 @@ def sector_map(
 
 
 def difference_map(
-    difference: SectorChange, *, base: BaseLayers, places: Places, text: MapText, theme: Theme
+    difference: SectorChange, *, base: Base, places: Places, text: MapText, theme: Theme
 ) -> Figure:
     """Draw what differs between two sources.
 
@@ -202,11 +226,11 @@ class _Subject(NamedTuple):
 
 
 def _compose(
-    subject: _Subject, *, base: BaseLayers, places: Places, text: MapText, theme: Theme
+    subject: _Subject, *, base: Base, places: Places, text: MapText, theme: Theme
 ) -> Figure:
     change, look, claimed = subject
     view = View(change.sector, theme.body_in * theme.dpi)
-    ground = _base(base, view, view.sector.outline)
+    ground = _ground(base.layers, view, view.sector.outline)
     drawn = faces(change, view, ground.border, ground.abroad)
     claims = _claims(claimed, drawn, view)
     named = _known(places, view)
@@ -218,11 +242,11 @@ def _compose(
     news = _News(drawn, named, numbers, _sides(change, drawn, ground, sheet))
     changed = _furnish(sheet, base, ground, news)
     key = _key((drawn, claims), changed, text.key, theme, look=look)
-    return finish(sheet, (text.title, text.subtitle), key, _foot(text, base))
+    return finish(sheet, (text.title, text.subtitle), key, _foot(text, base.picture))
 
 
 def no_data_map(
-    sector: Sector, message: str, *, base: BaseLayers, places: Places, text: MapText, theme: Theme
+    sector: Sector, message: str, *, base: Base, places: Places, text: MapText, theme: Theme
 ) -> Figure:
     """Draw a sector of which nothing is known on a day: the base map and a plain statement.
 
@@ -241,7 +265,7 @@ def no_data_map(
         Draw and save it inside `helpers.style.style`.
     """
     view = View(sector, theme.body_in * theme.dpi)
-    ground = _base(base, view, view.sector.outline)
+    ground = _ground(base.layers, view, view.sector.outline)
     sheet = open_sheet(view, theme)
     _draw_base(sheet, ground, base.picture)
     _state(sheet, message)
@@ -250,7 +274,7 @@ def no_data_map(
     named = _known(Places(places.table), view)
     countries = _countries(sheet, ground, sheet.cells(nothing))
     _furnish(sheet, base, ground, _News(drawn, named, (), countries))
-    return finish(sheet, (text.title, text.subtitle), (), _foot(text, base))
+    return finish(sheet, (text.title, text.subtitle), (), _foot(text, base.picture))
 
 
 @dataclass(frozen=True)
@@ -265,7 +289,7 @@ class Stage:
 
     figure: Figure
     _sheet: Sheet
-    _ground: _Base
+    _ground: _Ground
     _line: Text
     _bar: Rectangle
     _standing: int
@@ -289,9 +313,7 @@ class Stage:
         self._bar.set_width(progress)
 
 
-def stage(
-    last: SectorChange, *, base: BaseLayers, places: Places, text: MapText, theme: Theme
-) -> Stage:
+def stage(last: SectorChange, *, base: Base, places: Places, text: MapText, theme: Theme) -> Stage:
     """Set a map up for an animation, with names that keep clear of where the ground will change.
 
     Parameters
@@ -310,7 +332,7 @@ def stage(
         Use it inside `helpers.style.style`.
     """
     view = View(last.sector, theme.body_in * theme.dpi)
-    ground = _base(base, view, view.sector.outline)
+    ground = _ground(base.layers, view, view.sector.outline)
     drawn = faces(last, view, ground.border, ground.abroad)
     sheet = open_sheet(view, theme)
     _draw_base(sheet, ground, base.picture)
@@ -328,7 +350,7 @@ def stage(
     sheet.panel.add(bar)
     looks = _key_looks(theme, look=_look(last))
     key = [KeyEntry(role, text.key[role], looks[role]) for role in looks if role in text.key]
-    finish(sheet, (text.title, "0"), key, _foot(text, base))
+    finish(sheet, (text.title, "0"), key, _foot(text, base.picture))
     (line,) = (artist for artist in sheet.figure.texts if artist.get_gid() == "subtitle")
     width = measure(text.subtitle, "strong", theme.sub, theme.dpi)[0]
     size = theme.sub * min(1, 0.99 * theme.body_in / width)
@@ -336,17 +358,17 @@ def stage(
     return Stage(sheet.figure, sheet, ground, line, bar, len(sheet.panel.artists))
 
 
-def _foot(text: MapText, base: BaseLayers) -> list[str]:
+def _foot(text: MapText, picture: Basemap) -> list[str]:
     """Caveats and sources; a picture's note and credit stand there whether given or not."""
-    credit, note = base.picture.attribution.rstrip("."), base.picture.note
+    credit, note = picture.attribution.rstrip("."), picture.note
     notes = [line for line in text.notes if line != note]
     sources = text.sources if credit in text.sources else f"{text.sources} {credit}."
     return [*notes, note, sources]
 
 
-@dataclass(frozen=True)
-class _Base:
-    """Base layers in the frame, metres."""
+@dataclass(frozen=True, eq=False)
+class _Ground:
+    """Base layers in the frame, metres; the same for all maps of a sector in a rendition."""
 
     border: BaseGeometry
     home: BaseGeometry
@@ -356,13 +378,13 @@ class _Base:
 
 
 @lru_cache(maxsize=64)
-def _base(base: BaseLayers, view: View, _outline: BaseGeometry | None) -> _Base:
+def _ground(base: BaseLayers, view: View, _outline: BaseGeometry | None) -> _Ground:
     """What lies in the frame; two sectors that differ in their outline alone are equal."""
     border = _near(base.border, view)
     abroad = beyond_border(view, border, _near(base.ukraine, view))
     oblasts = _oblast_grounds(base.oblasts, view)
     lines = _oblast_lines(oblasts, view, border)
-    return _Base(border, view.frame.difference(abroad), abroad, oblasts, lines)
+    return _Ground(border, view.frame.difference(abroad), abroad, oblasts, lines)
 
 
 @dataclass(frozen=True)
@@ -384,7 +406,7 @@ class _News:
     sides: Sequence[_Side]
 
 
-def _furnish(sheet: Sheet, base: BaseLayers, ground: _Base, news: _News) -> set[str]:
+def _furnish(sheet: Sheet, base: Base, ground: _Ground, news: _News) -> set[str]:
     """Put words and furniture on the map, the most important first.
 
     Returns the kinds of change of the settlements that found room.
@@ -397,8 +419,13 @@ def _furnish(sheet: Sheet, base: BaseLayers, ground: _Base, news: _News) -> set[
     _name_sides(sheet, news.sides)
     _name_oblasts(sheet, ground)
     label_graticule(sheet, grid)
-    draw_locator(sheet, locator, base.ukraine, base.countries)
+    draw_locator(sheet, locator, _locator(base.layers))
     return changed
+
+
+@lru_cache(maxsize=4)
+def _locator(base: BaseLayers) -> LocatorShapes:
+    return locator_shapes(base.ukraine, base.countries)
 
 
 def _state(sheet: Sheet, message: str) -> None:
@@ -453,7 +480,7 @@ def _claims(claimed: BaseGeometry | None, drawn: Faces, view: View) -> BaseGeome
     return opened.simplify(view.m_per_px / 2)
 
 
-def _draw_base(sheet: Sheet, ground: _Base, picture: Basemap) -> None:
+def _draw_base(sheet: Sheet, ground: _Ground, picture: Basemap) -> None:
     """Draw the ground beyond the state border, the border, and the lines between oblasts."""
     panel, view = sheet.panel, sheet.view
     if picture.image is None:
@@ -828,7 +855,7 @@ def _draw_number(sheet: Sheet, area: _Number) -> None:
     if area.ground:
         within = Look("label_strong", sheet.theme.label, COLOURS["paper"], 2.0, area.ground)
     size = sheet.size(text, within).padded(_NUMBER_AIR_PX)
-    spots = sheet.layout.spots_within(sheet.cells(spread.ground), size, step=1)
+    spots = spots_within(sheet.cells(spread.ground), size, step=1)
     spot = sheet.layout.place(spots, size, margin=0)
     if spot:
         sheet.write(text, Spot(spot.x + _NUMBER_AIR_PX, spot.y), within, "number")
@@ -945,7 +972,7 @@ def _draw_arrow(
 # Names of grounds ---------------------------------------------------------------------------
 
 
-def _countries(sheet: Sheet, ground: _Base, covered: npt.NDArray[np.bool_]) -> list[_Side]:
+def _countries(sheet: Sheet, ground: _Ground, covered: npt.NDArray[np.bool_]) -> list[_Side]:
     if ground.abroad.is_empty or ground.home.is_empty:
         return []
     return [
@@ -954,7 +981,7 @@ def _countries(sheet: Sheet, ground: _Base, covered: npt.NDArray[np.bool_]) -> l
     ]
 
 
-def _sides(change: SectorChange, drawn: Faces, ground: _Base, sheet: Sheet) -> list[_Side]:
+def _sides(change: SectorChange, drawn: Faces, ground: _Ground, sheet: Sheet) -> list[_Side]:
     """What the sides are called; of ground that a source is silent about nothing is said."""
     adjective = change.source.adjective
     capital = adjective.capitalize()
@@ -995,7 +1022,7 @@ def _name_ground(
         sizes[0].ascent + step * (len(lines) - 1),
         sizes[0].descent,
     ).padded(_AIR_PX)
-    spots = sheet.layout.spots_within(cells, block)
+    spots = spots_within(cells, block)
     spot = sheet.layout.place(spots, block, margin=4)
     if spot is None:
         return False
@@ -1005,22 +1032,30 @@ def _name_ground(
     return True
 
 
-def _name_oblasts(sheet: Sheet, ground: _Base) -> None:
+def _name_oblasts(sheet: Sheet, ground: _Ground) -> None:
     """Name the oblasts on both sides of a line between them, near to it."""
     if ground.oblast_lines.is_empty:
         return
     look = Look("label", sheet.theme.small, COLOURS["subtle"])
-    for key, oblast in ground.oblasts.items():
+    for key in ground.oblasts:
         name = key if key in _NO_OBLASTS else f"{key} Oblast"
         size = sheet.size(name, look)
-        spots = sheet.layout.spots_within(sheet.cells(oblast), size, pull=0)
-        middles = sheet.metres(spots.x + size.width / 2, spots.y + size.ascent / 2)
-        # A text that is not near will not do, wherever on the far side it is.
-        limit = sheet.layout.width / 14 * sheet.view.m_per_px
-        points = shapely.points(*middles)
-        near = np.flatnonzero(shapely.dwithin(points, ground.oblast_lines, limit))
-        away = shapely.distance(points[near], ground.oblast_lines) / sheet.view.m_per_px
-        spots = spots.take(near)._replace(penalty=away / 20)
+        spots = _near_oblast_lines(ground, key, size, sheet.view, sheet.layout.shape)
         spot = sheet.layout.place(spots, size, margin=10)
         if spot:
             sheet.write(name, spot, look, "oblast-label")
+
+
+@lru_cache(maxsize=256)
+def _near_oblast_lines(
+    ground: _Ground, key: str, size: Size, view: View, shape: tuple[int, int]
+) -> Spots:
+    """Positions in an oblast near its lines; as long as the name is, they do not change."""
+    spots = spots_within(ground_cells(ground.oblasts[key], view, shape), size, pull=0)
+    points = shapely.points(*view.to_m(spots.x + size.width / 2, spots.y + size.ascent / 2))
+    # A text that is not near will not do, wherever on the far side it is.
+    near = np.flatnonzero(
+        shapely.dwithin(points, ground.oblast_lines, view.width_px / 14 * view.m_per_px)
+    )
+    away = shapely.distance(points[near], ground.oblast_lines) / view.m_per_px
+    return spots.take(near)._replace(penalty=away / 20)

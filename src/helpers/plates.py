@@ -6,7 +6,7 @@ import dataclasses
 import json
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -34,7 +34,6 @@ from helpers.agreement import Agreement
 from helpers.changes import SectorChange
 from helpers.figures import FigureSet
 from helpers.findings import NoData, SectorSeries
-from helpers.reference import Sector
 from helpers.schema import INVERTED_TIERS
 from helpers.sources import Source
 from helpers.style import Theme
@@ -72,7 +71,7 @@ def sector_map(
     FigureSet
         Named ``sector-map-<sector>``.
     """
-    base = _base(change.sector, under)
+    base = maps.Base(_layers(), basemap.resolve(change.sector, under))
     came, left = (frozenset(moved.loc[moved["change"] == c, "id"]) for c in ("came under", "left"))
     key = findings.key_labels(change)
     if change.tier in INVERTED_TIERS:
@@ -145,7 +144,7 @@ def no_data_map(missing: NoData) -> FigureSet:
         lambda theme: maps.no_data_map(
             missing.sector,
             findings.standfirst(missing),
-            base=_base(missing.sector, "offline"),
+            base=maps.Base(_layers()),
             places=maps.Places(reference.settlements()),
             text=text,
             theme=theme,
@@ -156,13 +155,8 @@ def no_data_map(missing: NoData) -> FigureSet:
     )
 
 
-def _base(sector: Sector, under: str) -> maps.BaseLayers:
-    picture = basemap.resolve(sector, under)
-    return _packaged() if picture == basemap.OFFLINE else replace(_packaged(), picture=picture)
-
-
 @cache
-def _packaged() -> maps.BaseLayers:
+def _layers() -> maps.BaseLayers:
     return maps.BaseLayers(
         border=reference.border(),
         ukraine=reference.ukraine(),
@@ -233,7 +227,7 @@ def _frames(
         )
         stage = maps.stage(
             last,
-            base=_base(last.sector, "offline"),
+            base=maps.Base(_layers()),
             places=maps.Places(reference.settlements()),
             text=text,
             theme=theme,
@@ -363,7 +357,7 @@ def claims_map(change: SectorChange, followed: pd.DataFrame, claimed: BaseGeomet
         lambda theme: maps.sector_map(
             change,
             text=text,
-            base=_base(sector, "offline"),
+            base=maps.Base(_layers()),
             places=places,
             theme=theme,
             claimed=claimed,
@@ -469,7 +463,7 @@ def agreement_map(found: Agreement, *, granted: bool = False) -> FigureSet:
         lambda theme: maps.difference_map(
             found.difference,
             text=text,
-            base=_base(found.sector, "offline"),
+            base=maps.Base(_layers()),
             places=maps.Places(reference.settlements()),
             theme=theme,
         ),

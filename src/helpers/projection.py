@@ -194,7 +194,9 @@ def transform(geometry: Any, target: str, *, source: str = STORAGE_CRS) -> Any:
     valid polygon may cross itself afterwards (97 of 2,787 merged layers of one publisher). Those
     are repaired as the readers repair, and only those.
     """
-    moved = shapely.transform(geometry, lambda xy: transform_xy(*xy.T, target, source=source))
+    moved = shapely.transform(
+        geometry, lambda xy: transform_xy(xy[:, 0], xy[:, 1], target, source=source)
+    )
     bad = ~shapely.is_valid(moved) & shapely.is_valid(geometry)
     if not np.any(bad):
         return moved

@@ -114,11 +114,12 @@ class Sheet:
 
     def cells(self, ground: BaseGeometry) -> npt.NDArray[np.bool_]:
         """Cells of the layout's grid whose centre lies in some ground (metres); read only."""
-        return _cells(ground, self.view, self.layout.shape)
+        return ground_cells(ground, self.view, self.layout.shape)
 
 
 @lru_cache(maxsize=256)
-def _cells(ground: BaseGeometry, view: View, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+def ground_cells(ground: BaseGeometry, view: View, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """Cells of a layout's grid of that shape whose centre lies in some ground; read only."""
     inside = np.zeros(shape, dtype=bool)
     if not ground.is_empty:
         corners = view.to_px(np.array(ground.bounds).reshape(2, 2)) // Layout.CELL
@@ -175,7 +176,7 @@ def finish(
 # Shapes -------------------------------------------------------------------------------------
 
 
-def _path(geometry: BaseGeometry) -> Path:
+def path_of(geometry: BaseGeometry) -> Path:
     """One path for all polygons of a geometry (filled by winding number), or all its lines."""
     parts = shapely.get_parts(geometry)
     polygonal = shapely.get_type_id(parts) == shapely.GeometryType.POLYGON
@@ -191,15 +192,20 @@ def _path(geometry: BaseGeometry) -> Path:
 def draw_area(panel: Panel, geometry: BaseGeometry, gid: str, **look: Any) -> None:
     """Fill (multi)polygons as one artist; nothing for an empty geometry."""
     if not geometry.is_empty:
-        settings = {"edgecolor": "none", "linewidth": 0} | look
-        panel.add(PathPatch(_path(geometry), gid=gid, **settings))
+        fill(panel, path_of(geometry), gid, **look)
+
+
+def fill(panel: Panel, path: Path, gid: str, **look: Any) -> None:
+    """Fill a path."""
+    settings = {"edgecolor": "none", "linewidth": 0} | look
+    panel.add(PathPatch(path, gid=gid, **settings))
 
 
 def draw_line(panel: Panel, geometry: BaseGeometry, gid: str, **look: Any) -> None:
     """Draw (multi)lines as one artist, so that a halo lies below all of it."""
     if not geometry.is_empty:
         settings = {"facecolor": "none", "capstyle": "round", "joinstyle": "round"} | look
-        panel.add(PathPatch(_path(geometry), gid=gid, **settings))
+        panel.add(PathPatch(path_of(geometry), gid=gid, **settings))
 
 
 # The key ------------------------------------------------------------------------------------
