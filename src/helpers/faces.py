@@ -239,7 +239,7 @@ def _up_to_border(
     gap = shapely.difference(abroad, beyond)
     # Both drawings may be off, so a strip may be as wide as one and a half errors.
     wide = gap.buffer(-0.75 * error).buffer(0.76 * error)
-    strips = shapely.difference(gap, wide).intersection(border.buffer(1.5 * error, quad_segs=4))
+    strips = shapely.difference(gap, wide).intersection(_beside(border, 1.5 * error))
     # Of the strips only those along this ground: an inlet of the border is as narrow.
     return _snap(shapely.union(beyond, _touching(strips, beyond.buffer(1.0))))
 
@@ -252,9 +252,18 @@ def _touching(ground: BaseGeometry, other: BaseGeometry) -> BaseGeometry:
 
 
 @lru_cache(maxsize=64)
-def _beside(border: BaseGeometry) -> BaseGeometry:
-    """Where an edge follows the border."""
-    return border.buffer(BORDER_M, quad_segs=4)
+def _beside(border: BaseGeometry, reach: float) -> BaseGeometry:
+    """Ground within some metres of the border."""
+    return border.buffer(reach, quad_segs=4)
+
+
+@lru_cache(maxsize=64)
+def _no_contact(
+    frame: BaseGeometry, ground: BaseGeometry, border: BaseGeometry, reach: float
+) -> tuple[BaseGeometry, BaseGeometry]:
+    """Where an edge is that of the frame or the sector, and where it follows the border."""
+    outline = shapely.union(frame.boundary, ground.boundary)
+    return outline.buffer(reach), frame.intersection(_beside(border, BORDER_M))
 
 
 def contact_line(edge: BaseGeometry, view: View, border: BaseGeometry) -> BaseGeometry:
@@ -276,9 +285,8 @@ def contact_line(edge: BaseGeometry, view: View, border: BaseGeometry) -> BaseGe
         follows the state border within `BORDER_M`, without specks.
     """
     speck = _SPECK_PX * view.m_per_px
-    near = view.frame.intersection(_beside(border))
-    outline = shapely.union(view.frame.boundary, view.ground.boundary)
-    rest = edge.difference(outline.buffer(1.5 * view.m_per_px)).difference(near)
+    outline, near = _no_contact(view.frame, view.ground, border, 1.5 * view.m_per_px)
+    rest = edge.difference(outline).difference(near)
     lines = shapely.get_parts(shapely.line_merge(_lines_only(rest)))
     closed = shapely.is_closed(lines)
     lengths = np.where(closed, shapely.length(lines) / 3, shapely.length(lines))
@@ -383,12 +391,23 @@ def _own(spread: Spread, view: View) -> bool:
 
 
 def _cut_at_necks(piece: Spread, view: View) -> list[Spread]:
-    neck = _NECK * (view.bounds_m[2] - view.bounds_m[0])
-    cores = shapely.get_parts(piece.ground.buffer(-neck, quad_segs=4))
-    cores = cores[shapely.area(cores) > 0.12 * shapely.area(cores).sum()]
-    if not _own(piece, view) or len(cores) < 2:
+    if not _own(piece, view):
         return [piece]
-    rest = _snap(piece.ground)
+    grounds = _parts_of(piece.ground, _NECK * (view.bounds_m[2] - view.bounds_m[0]))
+    if len(grounds) == 1:
+        return [piece]
+    total = sum(ground.area for ground in grounds)
+    return [Spread(piece.kind, piece.area_km2 * ground.area / total, ground) for ground in grounds]
+
+
+# The same in both renditions.
+@lru_cache(maxsize=64)
+def _parts_of(ground: BaseGeometry, neck: float) -> list[BaseGeometry]:
+    cores = shapely.get_parts(ground.buffer(-neck, quad_segs=4))
+    cores = cores[shapely.area(cores) > 0.12 * shapely.area(cores).sum()]
+    if len(cores) < 2:
+        return [ground]
+    rest = _snap(ground)
     shares = []
     for core in cores:
         grown = _areas(shapely.intersection(rest, core.buffer(1.02 * neck), grid_size=_GRID_M))
@@ -397,9 +416,7 @@ def _cut_at_necks(piece: Spread, view: View) -> list[Spread]:
     # What no core grows into, necks and spurs, goes to the nearest.
     for part in shapely.get_parts(rest):
         shares[int(np.argmin(shapely.distance(cores, part)))].append(part)
-    grounds = [shapely.union_all(share, grid_size=_GRID_M) for share in shares]
-    total = sum(ground.area for ground in grounds)
-    return [Spread(piece.kind, piece.area_km2 * ground.area / total, ground) for ground in grounds]
+    return [shapely.union_all(share, grid_size=_GRID_M) for share in shares]
 
 
 def _gathered(shares: list[Spread], view: View) -> list[Spread]:

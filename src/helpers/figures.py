@@ -277,11 +277,13 @@ def _to_palette(
     shape = drawn.shape[:2]
     if drawn.shape[2] == 3:
         drawn = np.dstack([drawn, np.full(shape, 255, dtype=np.uint8)])
-    packed = drawn.reshape(-1, 4).view(">u4").ravel()
+    packed = drawn.reshape(-1, 4).view(np.uint32).ravel()
     # Most pixels repeat their left neighbour: looking at the runs alone is several times as fast.
-    starts = np.flatnonzero(np.r_[True, packed[1:] != packed[:-1]])
-    lengths = np.diff(np.r_[starts, len(packed)])
-    inverse, colours = pd.factorize(packed[starts].astype(np.uint32) >> 8, sort=True)
+    starts = np.concatenate([[0], np.flatnonzero(packed[1:] != packed[:-1]) + 1])
+    lengths = np.diff(starts, append=len(packed))
+    # To red, green, blue from the highest byte on.
+    runs = packed[starts].view(">u4").astype(np.uint32) >> 8
+    inverse, colours = pd.factorize(runs, sort=True)
     if len(colours) > _MOST_COLOURS:
         return None
     # Whole numbers below 2^24 all along, so distances are exact in float32.

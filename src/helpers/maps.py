@@ -6,6 +6,7 @@ of places and of the map's own parts are given. Every artist's gid is its role.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -683,7 +684,8 @@ def _known(places: Places, view: View) -> list[_Town]:
     table = places.table
     x, y = view.pixels(table["lon"].to_numpy(float), table["lat"].to_numpy(float)).T
     population = table["population"].fillna(0).to_numpy(float)
-    wanted = np.flatnonzero(_within(x, y, view) | (population >= _POINTER_POPULATION))
+    inside = (x >= 0) & (x <= view.width_px) & (y >= 0) & (y <= view.height_px)
+    wanted = np.flatnonzero(inside | (population >= _POINTER_POPULATION))
     ids, names, ranks = (table[column].tolist() for column in ("id", "name", "rank"))
     kinds = dict.fromkeys(places.left, "left") | dict.fromkeys(places.newly, "newly")
     return [
@@ -698,11 +700,6 @@ def _known(places: Places, view: View) -> list[_Town]:
         )
         for i in wanted.tolist()
     ]
-
-
-def _within(x: Any, y: Any, view: View) -> Any:
-    """Whether a place, or which of some places, lies in the frame; pixels."""
-    return (x >= 0) & (x <= view.width_px) & (y >= 0) & (y <= view.height_px)
 
 
 def _interest(towns: Sequence[_Town], drawn: Faces, view: View) -> npt.NDArray[np.float64]:
@@ -729,7 +726,8 @@ def _draw_names(sheet: Sheet, news: _News) -> set[str]:
 
     Returns the kinds of change of the settlements that found room.
     """
-    inside = [town for town in news.named if _within(town.x, town.y, sheet.view)]
+    width, height = sheet.layout.width, sheet.layout.height
+    inside = [town for town in news.named if 0 <= town.x <= width and 0 <= town.y <= height]
     interest = _interest(inside, news.drawn, sheet.view).tolist()
     order = sorted(range(len(inside)), key=lambda i: (-interest[i], inside[i].name))
     inside = [inside[i] for i in order]
@@ -906,12 +904,13 @@ def _nearest(box: Box, point: tuple[float, float]) -> tuple[float, float]:
 def _draw_pointers(sheet: Sheet, towns: Iterable[_Town]) -> None:
     """Say where the next large towns lie: name, distance from the frame's edge, direction."""
     found = []
+    frame = (0.0, 0.0, sheet.layout.width, sheet.layout.height)
     for town in towns:
-        edge = _nearest((0, 0, sheet.layout.width, sheet.layout.height), (town.x, town.y))
-        km = float(np.hypot(town.x - edge[0], town.y - edge[1])) * sheet.view.m_per_px / 1000
-        if town.population >= _POINTER_POPULATION and 1 <= km <= _POINTER_KM:
-            score = float(np.log10(town.population)) - km / 15
-            found.append((-score, town.name, town, edge, km))
+        if town.population >= _POINTER_POPULATION:
+            edge = _nearest(frame, (town.x, town.y))
+            away = math.hypot(town.x - edge[0], town.y - edge[1]) * sheet.view.m_per_px / 1000
+            if 1 <= away <= _POINTER_KM:
+                found.append((away / 15 - math.log10(town.population), town.name, town, edge, away))
     done = 0
     for _, _, town, edge, km in sorted(found):
         if done >= max(sheet.theme.max_labels // 6, 3):
