@@ -102,7 +102,8 @@ def test_two_sources_beside_each_other(theme):
     with style.style():
         figure = charts.levels(calendars, text=TEXT, marks=[date(2024, 12, 4)], theme=theme)
         inside(figure, theme)
-        ends = [t for t in figure.texts if t.get_text() == "160"]
+        named = figure.findobj(lambda artist: artist.get_gid() == "annotation")
+        ends = [text for text in named if text.get_text() == "160"]
         boxes_ = [t.get_window_extent(figure.canvas.get_renderer()) for t in ends]
     assert len(ends) == 2  # the same number twice, one above the other
     assert boxes_[0].y1 <= boxes_[1].y0 or boxes_[1].y1 <= boxes_[0].y0

@@ -20,7 +20,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
-from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from helpers import style
@@ -58,6 +57,9 @@ _LEADER_IN = 0.25
 # line is as bad as being so much higher.
 _LIFT_IN = 0.4
 _CROSSING_IN = 0.15
+
+# From one line of a name below a scale to the next: what the font asks for, in sizes.
+_FONT_LINE_EM = 1.2
 
 # Inches: between a panel and the names of its scales, and the length of a tick.
 _PAD_IN = _TICK_IN = 4 / 72
@@ -157,12 +159,22 @@ class _Page:
         )
         self.boxes.append(self.box(text, at, role))
 
-    def tick(self, text: str, at: tuple[float, float], **aligned: Any) -> None:
-        """Name a place of a scale."""
-        label = Text(*at, text, fontproperties=style.font("label", self.theme.key), **aligned)
-        label.set(transform=style.page_transform(self.figure, bottom=True), gid="tick-label")
-        label.set_color(COLOURS["subtle"])
-        self.figure.add_artist(label)
+    def tick(self, text: str, at: tuple[float, float], share: float = 0.0) -> None:
+        """Name a place of a scale: so much of each line's width lies to the left of the place.
+
+        The first baseline is at the place.
+        """
+        for number_, line in enumerate(text.split("\n")):
+            write(
+                self.figure,
+                at[0] - share * self.width(line),
+                at[1] - number_ * style.line_height_in(self.theme.key, _FONT_LINE_EM),
+                line,
+                transform=style.page_transform(self.figure, bottom=True),
+                fontproperties=style.font("label", self.theme.key),
+                color=COLOURS["subtle"],
+                gid="tick-label",
+            )
 
     def inches(self, panel: Panel, x: FloatArray, y: FloatArray) -> FloatArray:
         """Data to inches on the page, shape (n, 2)."""
@@ -485,8 +497,10 @@ def _panel(
         line.set_zorder(0.5)
         panel.add(line)
     at = page.inches(panel, np.full(len(ticks), days[0]), np.array(list(ticks)))
+    half = style.ascent_in(page.theme.key) / 2
     for (x, y), label in zip(at, ticks.values(), strict=True):
-        page.tick(label, (x - _PAD_IN, y), ha="right", va="center_baseline")
+        if label:
+            page.tick(label, (x - _PAD_IN, y - half), share=1)
     return panel
 
 
@@ -520,7 +534,8 @@ def _day_ticks(page: _Page, panel: Panel, index: pd.DatetimeIndex, *, spare_in: 
         tick = Line2D((x, x), (y, y - _TICK_IN), color=COLOURS["subtle"], linewidth=0.8, gid="tick")
         tick.set(transform=style.page_transform(page.figure, bottom=True), solid_capstyle="butt")
         page.figure.add_artist(tick)
-        page.tick(label, (x, y - _TICK_IN - _PAD_IN), ha="center", va="top")
+        below = _TICK_IN + _PAD_IN + style.ascent_in(page.theme.key)
+        page.tick(label, (x, y - below), share=0.5)
 
 
 # Limits -------------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ import shapely
 from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon, Rectangle
 from matplotlib.path import Path
-from matplotlib.text import Text
 from shapely.geometry.base import BaseGeometry
 
 from helpers import projection
@@ -19,7 +18,8 @@ from helpers.findings import NBSP, number
 from helpers.labels import Box, Size, Spot
 from helpers.panels import Panel
 from helpers.sheet import Look, Sheet, draw_line, fill, path_of
-from helpers.style import COLOURS, FontRole, font, halo, line_height_in
+from helpers.style import COLOURS, ascent_in, font, halo, line_height_in
+from helpers.typesetting import Line
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -293,19 +293,23 @@ def _name_ukraine(sheet: Sheet, panel: Panel, box: Box) -> None:
     )
     m_per_px = (_LOCATOR_FRAME_M[2] - _LOCATOR_FRAME_M[0]) / (box[2] - box[0])
     below = line_height_in(sheet.theme.small, 1.4) * sheet.theme.dpi
-    texts: tuple[tuple[str, tuple[float, float], FontRole], ...] = (
-        ("Kyiv", (kyiv[0] - 7 * m_per_px, kyiv[1]), "label"),
-        ("Ukraine", (kyiv[0] + 60_000, kyiv[1] - below * m_per_px), "italic"),
+    names: tuple[tuple[str, tuple[float, float], float, Look], ...] = (
+        ("Kyiv", (kyiv[0] - 7 * m_per_px, kyiv[1]), 1.0, Look("label", sheet.theme.small)),
+        (
+            "Ukraine",
+            (kyiv[0] + 60_000, kyiv[1] - below * m_per_px),
+            0.5,
+            Look("italic", sheet.theme.small, COLOURS["subtle"]),
+        ),
     )
-    for text, place, role in texts:
+    for text, (x, y), share, look in names:
         panel.add(
-            Text(
-                *place,
+            Line(
+                x - share * sheet.size(text, look).width * m_per_px,
+                y - ascent_in(look.size) / 2 * sheet.theme.dpi * m_per_px,
                 text,
-                ha="right" if role == "label" else "center",
-                va="center_baseline",
-                fontproperties=font(role, sheet.theme.small),
-                color=COLOURS["subtle" if role == "italic" else "text"],
+                fontproperties=font(look.role, look.size),
+                color=look.colour,
                 gid="locator-label",
                 clip_on=False,
             )

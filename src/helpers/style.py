@@ -419,6 +419,11 @@ def line_height_in(size: float, leading: float = 1.25) -> float:
     return size * leading / 72
 
 
+def ascent_in(size: float) -> float:
+    """Height of a line above its baseline in inches, as Fira says it of itself; size in points."""
+    return 0.935 * size / 72
+
+
 def text_lines(
     figure: Figure,
     lines: Sequence[str],
