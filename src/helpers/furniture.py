@@ -19,7 +19,7 @@ from helpers.labels import Box, Size, Spot
 from helpers.panels import Panel
 from helpers.sheet import Look, Sheet, draw_line, fill, path_of
 from helpers.style import COLOURS, ascent_in, font, halo, line_height_in
-from helpers.typesetting import Line
+from helpers.typesetting import set_line
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -304,7 +304,7 @@ def _name_ukraine(sheet: Sheet, panel: Panel, box: Box) -> None:
     )
     for text, (x, y), share, look in names:
         panel.add(
-            Line(
+            set_line(
                 x - share * sheet.size(text, look).width * m_per_px,
                 y - ascent_in(look.size) / 2 * sheet.theme.dpi * m_per_px,
                 text,

@@ -35,7 +35,7 @@ from helpers.style import (
     source_line,
     title_block,
 )
-from helpers.typesetting import Line, write
+from helpers.typesetting import set_line, write
 
 # Inches: a swatch of the key, and the room right of it and of its label.
 _SWATCH_IN = (0.24, 0.105)
@@ -99,7 +99,7 @@ class Sheet:
         """Set a line of text at its place."""
         x, y = self.metres(spot.x, spot.y)
         self.panel.add(
-            Line(
+            set_line(
                 x,
                 y,
                 text,

@@ -10,6 +10,7 @@ with mathematics, OpenType features, a language or a direction of their own are 
 
 from __future__ import annotations
 
+import copy
 import io
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,7 +29,7 @@ from matplotlib.ft2font import LoadFlags
 from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text, TextToPath
-from matplotlib.transforms import Affine2D
+from matplotlib.transforms import Affine2D, Transform
 
 # Digits after the point in the paths of an SVG: a hundredth of a point is a fiftieth of a pixel.
 _SVG_DIGITS = 2
@@ -300,9 +301,46 @@ class Line(Text):
         )
 
 
+@lru_cache(maxsize=256)
+def _blank(**look: Any) -> Line:
+    # These two would be taken from the settings in force when the first line of its kind is set.
+    return Line(0, 0, "", parse_math=False, antialiased=True, **look)
+
+
+def set_line(  # what differs between two lines of one look
+    x: float, y: float, text: str, *, gid: str, transform: Transform | None = None, **look: Any
+) -> Line:
+    """Make a line as a copy of an empty one of its look, which is several times as quick.
+
+    Parameters
+    ----------
+    x, y
+        Where it starts, in the coordinates of the transform.
+    text, gid
+        What it says, and its role.
+    transform
+        None for that of the panel that it will stand in.
+    **look
+        Other properties of a `Line`, the colour among them; all must be hashable.
+
+    Returns
+    -------
+    Line
+        In no figure yet.
+    """
+    line = copy.copy(_blank(**look))
+    line.set_fontproperties(line.get_fontproperties())  # a copy of its own
+    line.set_position((x, y))
+    line.set_text(text)
+    line.set_gid(gid)
+    if transform is not None:
+        line.set_transform(transform)
+    return line
+
+
 def write(figure: Figure, x: float, y: float, text: str, **look: Any) -> Line:
-    """Set a line of text on a page, as `Figure.text` does."""
-    line = Line(x, y, text, **look)
+    """Set a line of text on a page, as `Figure.text` does; see `set_line`."""
+    line = set_line(x, y, text, **look)
     line.set_figure(figure)
     figure.texts.append(line)
     return line
