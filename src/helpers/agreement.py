@@ -275,11 +275,15 @@ def _crossings(followed: pd.DataFrame, *, inverted: bool) -> pd.DataFrame:
     """The day from which on each settlement is over, where it was not at first."""
     if followed.empty:
         return pd.DataFrame({"id": [], "name": [], "population": [], "day": pd.DatetimeIndex([])})
-    share = 1 - followed["share"] if inverted else followed["share"]
-    table = followed.assign(over=share > settlements.HALF).sort_values(["id", "day"])
-    first, last = (table.drop_duplicates("id", keep=k).set_index("id") for k in ("first", "last"))
-    crossed = first.index[~first["over"] & last["over"]]
-    # Days after the last one that was not over.
-    not_yet = table[~table["over"]].groupby("id")["day"].max()
-    after = table[table["id"].isin(crossed) & (table["day"] > table["id"].map(not_yet))]
-    return after.drop_duplicates("id")[["id", "name", "population", "day"]]
+    share = followed["share"].to_numpy(float)
+    over = (1 - share if inverted else share) > settlements.HALF
+    codes, _ = pd.factorize(followed["id"], sort=True)
+    order = np.lexsort((followed["day"].to_numpy(), codes))
+    over, codes = over[order], codes[order]
+    starts = np.flatnonzero(np.diff(codes, prepend=-1))
+    ends = np.append(starts[1:], len(codes)) - 1
+    crossed = ends[~over[starts] & over[ends]]
+    # The day after the last one that was not over.
+    last_not = np.maximum.accumulate(np.where(over, -1, np.arange(len(over))))
+    rows = order[last_not[crossed] + 1]
+    return followed.iloc[rows][["id", "name", "population", "day"]]

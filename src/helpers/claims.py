@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import shapely
 from shapely.geometry.base import BaseGeometry
@@ -328,15 +329,19 @@ def histories(
     """
     margin = source.positional_error_m / 1000
     followed = settlements.history(snapshots, places, tier=tier, margin_km=margin)
-    table = followed[["day", "id", "share"]].assign(surely=followed["wide_share"])
+    table = followed[["day", "id", "share"]]
+    # The table has the same places on each day.
+    surely = followed["wide_share"].to_numpy(float).reshape(-1, max(table["id"].nunique(), 1))
     if tier in INVERTED_TIERS:
-        table[["share", "surely"]] = 1 - table[["share", "surely"]]
-    wide = table.pivot(index="day", columns="id", values="surely")
-    lately = wide.rolling(f"{source.time_error_days + 1}D")
-    for name, of in (("least", lately.min()), ("most", lately.max())):
-        column = of.unstack().rename(name).reset_index()
-        table = table.merge(column, on=["day", "id"], how="left")
-    return table.drop(columns="surely")
+        table, surely = table.assign(share=1 - table["share"]), 1 - surely
+    days = table["day"].to_numpy()[:: surely.shape[1]].astype("datetime64[D]")
+    least, most = surely.copy(), surely.copy()
+    for back in range(1, source.time_error_days + 1):
+        lately = days[back:] - days[:-back] <= np.timedelta64(source.time_error_days, "D")
+        earlier = surely[:-back][lately]
+        for extreme, of in ((np.minimum, least), (np.maximum, most)):
+            of[back:][lately] = extreme(of[back:][lately], earlier)
+    return table.assign(least=least.ravel(), most=most.ravel())
 
 
 FOLLOWED_COLUMNS = (
@@ -419,9 +424,7 @@ def follow(ledger: pd.DataFrame, histories: Mapping[str, pd.DataFrame]) -> pd.Da
     ground that the source does not cover, a day before its first map.
     """
     known = {
-        (key, place): own
-        for key, history in histories.items()
-        for place, own in history.set_index("day").groupby("id", sort=False)
+        (key, place): own for key, table in histories.items() for place, own in _by_place(table)
     }
     rows = [
         {
@@ -447,35 +450,54 @@ def follow(ledger: pd.DataFrame, histories: Mapping[str, pd.DataFrame]) -> pd.Da
     )
 
 
-def _held_against(claim: Any, place: Place, own: pd.DataFrame | None) -> dict[str, Any]:
+class _History(NamedTuple):
+    """The rows of `histories` of one place."""
+
+    days: npt.NDArray[np.datetime64]
+    share: npt.NDArray[np.float64]
+    least: npt.NDArray[np.float64]
+    most: npt.NDArray[np.float64]
+
+
+def _by_place(history: pd.DataFrame) -> Iterator[tuple[str, _History]]:
+    codes, names = pd.factorize(history["id"])
+    columns = [history[name].to_numpy() for name in _History._fields[1:]]
+    days = history["day"].to_numpy()
+    for code, name in enumerate(names):
+        rows = np.flatnonzero(codes == code)
+        yield name, _History(days[rows], *(column[rows] for column in columns))
+
+
+def _held_against(claim: Any, place: Place, own: _History | None) -> dict[str, Any]:
     unknown = {"map_then": pd.NaT, "then_share": np.nan, "now_share": np.nan}
     unknown |= {"status_then": OPEN, "status": OPEN, "shown_since": pd.NaT, "days": None}
     if own is None or not place.id:
         return unknown
-    shares = own["share"]
-    before = shares[_lately(shares.index, claim.date)]
-    statuses = pd.Series(_status(own["least"], own["most"], claim.asserts), index=own.index)
-    found = unknown | {"now_share": shares.iloc[-1]}
+    before = np.flatnonzero(_lately(own.days, claim.date.to_datetime64()))
+    found = unknown | {"now_share": own.share[-1]}
     if len(before):
-        found |= {"map_then": before.index[-1], "then_share": before.iloc[-1]}
+        found |= {"map_then": own.days[before[-1]], "then_share": own.share[before[-1]]}
     if place.part:
         return found
-    found["status"] = statuses.iloc[-1]
+    statuses = _status(own.least, own.most, claim.asserts)
+    found["status"] = statuses[-1]
     if len(before):
-        found["status_then"] = statuses[before.index[-1]]
+        found["status_then"] = statuses[before[-1]]
     if found["status"] == CONFIRMED:
-        other = statuses.index[statuses != CONFIRMED]
-        since = statuses.index[0] if other.empty else statuses.index[statuses.index > other[-1]][0]
+        other = np.flatnonzero(statuses != CONFIRMED)
+        since = pd.Timestamp(own.days[other[-1] + 1 if len(other) else 0])
         found |= {"shown_since": since, "days": (since - claim.date).days}
     return found
 
 
-def _lately(days: Any, on: pd.Timestamp) -> Any:
+def _lately(days: Any, on: Any) -> Any:
     """Which days are the claim's own, or the few before it."""
-    return (days <= on) & (days >= on - pd.Timedelta(days=MAP_AGE_DAYS))
+    return (days <= on) & (days >= on - np.timedelta64(MAP_AGE_DAYS, "D"))
 
 
-def _status(least: pd.Series, most: pd.Series, asserts: str) -> Any:
+def _status(
+    least: npt.NDArray[np.float64], most: npt.NDArray[np.float64], asserts: str
+) -> npt.NDArray[np.str_]:
     """What maps say to a claim on a place, from the least and most that may be Russian-held."""
     wholly, hardly = least >= WHOLLY_SHARE, most <= settlements.OUTSIDE_SHARE
     yes, no = (wholly, hardly) if asserts == "russian_held" else (hardly, wholly)

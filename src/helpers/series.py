@@ -146,7 +146,11 @@ def totals(measures: pd.DataFrame, freq: str) -> pd.DataFrame:
     ParameterError, SchemaError
         As `calendar`.
     """
-    days = _checked(measures)
+    return _totals(_checked(measures), freq)
+
+
+def _totals(days: pd.DataFrame, freq: str) -> pd.DataFrame:
+    """`totals` of rows that were checked."""
     periods = days.index.to_period(freq)
     moves = days[["gained_km2", "lost_km2", "net_km2"]]
     table = moves.groupby(periods).sum(min_count=1)
@@ -186,9 +190,9 @@ def records(measures: pd.DataFrame, day: date | None = None) -> pd.DataFrame:
         As `calendar`.
     """
     until = measures if day is None else measures[measures["day"] <= pd.Timestamp(day)]
-    rows = {}
+    days, rows = _checked(until), {}
     for period, freq in PERIODS.items():
-        table = totals(until, freq)
+        table = _totals(days, freq)
         net = table.loc[table["complete"], "net_km2"]
         if net.empty:
             continue

@@ -175,19 +175,19 @@ def history(
     columns = [*HISTORY_COLUMNS, *([] if margin_km is None else ["wide_share"])]
     if not telling:
         return pd.DataFrame(columns=columns)
-    days = [snapshot.day for snapshot in telling]
-    table = pd.concat([places[["id", "name", "population"]]] * len(days), ignore_index=True)
-    table["day"] = pd.DatetimeIndex(days).astype("datetime64[s]").repeat(len(places))
+    days = np.array([snapshot.day for snapshot in telling], dtype="datetime64[s]")
     radius = disc_radius_km(places["population"])
-    table["share"] = _followed(telling, tier, discs(places, radius))
+    share = _followed(telling, tier, discs(places, radius)).ravel()
+    table = places[["id", "name", "population"]].iloc[np.tile(np.arange(len(places)), len(days))]
+    table = table.set_axis(pd.RangeIndex(len(share)), axis=0)
+    table = table.assign(day=days.repeat(len(places)), share=share, status=_status(share))
     if margin_km is not None:
-        table["wide_share"] = _followed(telling, tier, discs(places, radius + margin_km))
-    table["status"] = _status(table["share"].to_numpy())
+        table["wide_share"] = _followed(telling, tier, discs(places, radius + margin_km)).ravel()
     return table[columns]
 
 
 def _followed(snapshots: Sequence[Snapshot], tier: str, circles: Geometries) -> FloatArray:
-    """Share of each disc inside the ground of each day, day by day."""
+    """Share of each disc inside the ground of each day, shape ``(days, discs)``."""
     names = shapely.to_wkb(circles).tolist()
     kept = [snapshot.kept.setdefault(("shares", tier), {}) for snapshot in snapshots]
     lacking = [not known.keys() >= set(names) for known in kept]
@@ -202,7 +202,7 @@ def _followed(snapshots: Sequence[Snapshot], tier: str, circles: Geometries) -> 
         for snapshot, ground in zip(maps, grounds, strict=True):
             shares = zip((names[i] for i in new), rows[id(ground)], strict=True)
             snapshot.kept["shares", tier].update(shares)
-    return np.array([[known[name] for name in names] for known in kept], dtype=float).ravel()
+    return np.array([[known[name] for name in names] for known in kept], dtype=float)
 
 
 def turning_days(followed: pd.DataFrame) -> pd.DataFrame:
@@ -220,22 +220,26 @@ def turning_days(followed: pd.DataFrame) -> pd.DataFrame:
         and after (status on the first and last day), first_change, last_change (the first days that
         show another status; datetime64), changes (how many there were).
     """
-    ordered = followed.sort_values(["id", "day"], kind="stable")
-    turned = ordered["status"].ne(ordered.groupby("id")["status"].shift())
-    turned &= ordered["id"].duplicated()
-    found = ordered[turned].groupby("id")["day"].agg(["min", "max", "size"])
-    first, last = (ordered.drop_duplicates("id", keep=k).set_index("id") for k in ("first", "last"))
-    table = last.loc[found.index, ["name", "population"]].assign(
-        before=first["status"],
-        after=last["status"],
-        first_change=found["min"],
-        last_change=found["max"],
-        changes=found["size"],
+    codes, ids = pd.factorize(followed["id"], sort=True)
+    days, status = followed["day"].to_numpy(), followed["status"].to_numpy()
+    order = np.lexsort((days, codes))
+    codes, days, status = codes[order], days[order], status[order]
+    turned = np.flatnonzero((codes[1:] == codes[:-1]) & (status[1:] != status[:-1])) + 1
+    # Of each settlement that turned: its first and last row, and the first and last time it did.
+    found, counts = np.unique(codes[turned], return_counts=True)
+    last_turn = np.cumsum(counts) - 1
+    first, last = np.searchsorted(codes, found), np.searchsorted(codes, found, side="right") - 1
+    table = followed[["name", "population"]].iloc[order[last]].reset_index(drop=True)
+    table.insert(0, "id", ids[found])
+    table = table.assign(
+        before=status[first],
+        after=status[last],
+        first_change=days[turned[last_turn - counts + 1]],
+        last_change=days[turned[last_turn]],
+        changes=counts,
     )
-    return (
-        table.reset_index()
-        .sort_values(["last_change", "population"], ascending=False, kind="stable")
-        .reset_index(drop=True)
+    return table.sort_values(
+        ["last_change", "population"], ascending=False, kind="stable", ignore_index=True
     )
 
 
