@@ -231,23 +231,24 @@ def _pieces(
     sector: Sector, kept: Geometries, n_gained: int, old_line: BaseGeometry
 ) -> gpd.GeoDataFrame:
     """Describe the pieces, the first `n_gained` of them gained, the largest of each kind first."""
-    local = transform(kept, sector.crs)
+    gained, area = np.arange(len(kept)) < n_gained, area_km2(kept)
+    order = np.lexsort((-area, ~gained))
+    local = transform(kept[order], sector.crs)
     middle = shapely.centroid(local)
     x, y = shapely.get_x(middle), shapely.get_y(middle)
     centroid = transform(middle, STORAGE_CRS, source=sector.crs)
-    table = gpd.GeoDataFrame(
+    return gpd.GeoDataFrame(
         {
-            "kind": np.where(np.arange(len(kept)) < n_gained, "gained", "lost"),
-            "area_km2": area_km2(kept),
+            "kind": np.where(gained[order], "gained", "lost"),
+            "area_km2": area[order],
             "lon": shapely.get_x(centroid),
             "lat": shapely.get_y(centroid),
             "bearing_deg": np.degrees(np.arctan2(x, y)) % 360,
             "depth_km": _depth_km(local, transform(old_line, sector.crs)),
         },
-        geometry=kept,
+        geometry=kept[order],
         crs=STORAGE_CRS,
     )
-    return table.sort_values(["kind", "area_km2"], ascending=[True, False], ignore_index=True)
 
 
 def _depth_km(local: Geometries, old_line: BaseGeometry) -> FloatArray:

@@ -190,10 +190,11 @@ def _followed(snapshots: Sequence[Snapshot], tier: str, circles: Geometries) -> 
     """Share of each disc inside the ground of each day, shape ``(days, discs)``."""
     names = shapely.to_wkb(circles).tolist()
     kept = [snapshot.kept.setdefault(("shares", tier), {}) for snapshot in snapshots]
-    lacking = [not known.keys() >= set(names) for known in kept]
+    wanted = set(names)
+    lacking = [not known.keys() >= wanted for known in kept]
     if any(lacking):
         maps = [snapshot for snapshot, lacks in zip(snapshots, lacking, strict=True) if lacks]
-        common = set(names).intersection(*(shares.keys() for shares in kept))
+        common = wanted.intersection(*(shares.keys() for shares in kept))
         new = [i for i, name in enumerate(names) if name not in common]
         grounds = changes.grounds(maps, tier)
         distinct = {id(ground): ground for ground in grounds}  # a copy is the same object
@@ -202,7 +203,8 @@ def _followed(snapshots: Sequence[Snapshot], tier: str, circles: Geometries) -> 
         for snapshot, ground in zip(maps, grounds, strict=True):
             shares = zip((names[i] for i in new), rows[id(ground)], strict=True)
             snapshot.kept["shares", tier].update(shares)
-    return np.array([[known[name] for name in names] for known in kept], dtype=float)
+    rows_of = [[*map(known.__getitem__, names)] for known in kept]
+    return np.array(rows_of, dtype=float).reshape(len(kept), len(names))
 
 
 def turning_days(followed: pd.DataFrame) -> pd.DataFrame:

@@ -305,6 +305,14 @@ def fingerprint(ws: Workspace, source_id: str, until: date) -> str:
     str
         The same as long as maps, files, notes and verdicts of these days are the same.
     """
+    if ws.as_of is not None:  # judged anew, with the overrides of today
+        return _fingerprint.__wrapped__(ws, source_id, until, ())
+    return _fingerprint(ws, source_id, until, Store(ws.processed / source_id).stamp())
+
+
+# Asked once for each sector and source that are compared.
+@lru_cache(maxsize=64)
+def _fingerprint(ws: Workspace, source_id: str, until: date, _stamp: tuple[object, ...]) -> str:
     lines: list[str] = []
     for table in _all_days(ws, source_id):
         known = table[table["day"] <= pd.Timestamp(until)]
