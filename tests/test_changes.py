@@ -632,6 +632,34 @@ def test_along_a_spike_of_a_piece_nothing_moved():
     assert changes.moved_km(edge, 1) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_edges_on_each_other_are_found_among_those_of_one_step_alone(seed):
+    # Parts of a few long lines, in three steps that lie over each other.
+    rng = np.random.default_rng(seed)
+    line = shapely.linestrings(rng.integers(0, 6, (5, 2, 2)) / 10 + [36, 48])
+    line = line[shapely.length(line) > 0]
+    owner = rng.integers(0, len(line), 300)
+    parts = np.sort(rng.integers(0, 9, (300, 2)) / 8, axis=1)
+    parts = parts[parts[:, 0] < parts[:, 1]]
+    owner = owner[: len(parts)]
+    ends = np.stack(
+        [
+            shapely.get_coordinates(
+                shapely.line_interpolate_point(line[owner], at, normalized=True)
+            )
+            for at in parts.T
+        ],
+        axis=1,
+    )
+    step, new = rng.integers(0, 3, len(ends)), rng.random(len(ends)) < 0.5
+    middle = shapely.points(ends.mean(axis=1))
+    on = shapely.distance(middle[:, None], shapely.linestrings(ends)[None, :]) <= 1e-9
+    on &= (step[:, None] == step[None, :]) & (new[:, None] != new[None, :])
+    expected = on.any(axis=1)
+    assert 0 < expected.sum() < len(expected)
+    assert changes.lines_of(ends, step, new).both.tolist() == expected.tolist()
+
+
 def test_a_line_that_ground_changes_sides_of_is_the_old_and_the_new_line_of_both_pieces():
     change = between(strip(36.9, 37.1), strip(37.1, 37.3))
     assert len(change.pieces) == 2

@@ -493,18 +493,28 @@ def lines_of(ends: FloatArray, step: npt.NDArray[Any], new: Mask) -> Lines:
     keys = _keys(ends, step)
     order = np.argsort(keys)
     tree = shapely.STRtree(lines)
-    both = _on_another(ends, tree, step, new)
+    both = _on_another(ends, step, new)
     return Lines(lines, tree, _lengths_km(ends), step, new, both, keys[order], order)
 
 
-def _on_another(ends: FloatArray, tree: shapely.STRtree, step: npt.NDArray[Any], new: Mask) -> Mask:
+def _on_another(ends: FloatArray, step: npt.NDArray[Any], new: Mask) -> Mask:
     """Whether the middle of each edge lies on an edge of the other map of its step."""
-    low, high = ends.min(axis=1) - _ON_LINE_DEG, ends.max(axis=1) + _ON_LINE_DEG
-    one, other = tree.query(shapely.linestrings(np.stack([low, high], axis=1)))
-    pair = (step[one] == step[other]) & (new[one] != new[other])
-    one, other = one[pair], other[pair]
     both = np.zeros(len(ends), dtype=bool)
-    both[one[_apart(ends[one].mean(axis=1), ends[other]) <= _ON_LINE_DEG]] = True
+    if not len(ends):
+        return both
+    # Where the steps lie over each other, most edges that meet are of different ones: so for the
+    # search each has ground of its own, beside the others.
+    aside = np.zeros((len(ends), 1, 2))
+    aside[:, 0, 0] = np.asarray(step) * (np.ptp(ends[..., 0]) + 1)
+    apart = ends + aside
+    reach = _ON_LINE_DEG + 4 * np.spacing(np.abs(apart).max())
+    low, high = apart.min(axis=1) - reach, apart.max(axis=1) + reach
+    boxes = shapely.linestrings(np.stack([low, high], axis=1))
+    is_old, is_new = np.flatnonzero(~new), np.flatnonzero(new)
+    one, other = shapely.STRtree(boxes[is_new]).query(boxes[is_old])
+    one, other = is_old[one], is_new[other]
+    for edge, line in ((one, other), (other, one)):
+        both[edge[_apart(ends[edge].mean(axis=1), ends[line]) <= _ON_LINE_DEG]] = True
     return both
 
 
