@@ -126,9 +126,8 @@ def told(ws: Workspace) -> Iterator[tuple[str, FigureSet]]:
         bands = plates.claim_bands(dossier.followed, dossier.histories)
         yield case, plates.claims_timeline(bands, dossier.followed, source, day)
     pairs, _ = dossiers.on_sources(ws, dossiers.others(ws, source.id), DAYS[1], sectors)
-    for pair in pairs:
+    for pair, timed in zip(pairs, dossiers.over_time(ws, pairs, *SERIES), strict=True):
         yield "sources", plates.agreement_map(pair.found, granted=pair.granted)
-        timed = dossiers.over_time(ws, pair, *SERIES)
         yield "sources", plates.agreement_levels(pair.found, timed.calendars, [DAYS[1]])
 
 

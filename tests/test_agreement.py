@@ -178,7 +178,7 @@ def test_three_publishers_near_kurakhove(everything):
         assert 0.8 < found.jaccard < 0.95
         assert 0 < found.line_km[0] < found.line_km[1] < 10
     assert [pair.granted for pair in pairs] == [False, True]
-    over = dossiers.over_time(everything, pairs[1], date(2024, 12, 20), date(2025, 1, 8))
+    over = dossiers.over_time(everything, pairs, date(2024, 12, 20), date(2025, 1, 8))[1]
     assert set(over.calendars) == {"deepstate", "liveuamap"}
     assert all(np.isfinite(c["area_km2"].iloc[-1]) for c in over.calendars.values())
     assert reference.sectors()["kurakhove"] == pairs[0].found.sector

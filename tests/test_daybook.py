@@ -1,7 +1,10 @@
 """The measures that are kept: the same numbers as measuring anew, and measured once."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, timedelta
+from threading import Event
 
 import pandas as pd
 import pytest
@@ -191,10 +194,30 @@ def test_a_folder_that_cannot_be_written_takes_nothing_from_the_numbers(winter, 
 
 def test_a_lock_that_cannot_be_had_is_done_without(winter, monkeypatch):
     monkeypatch.setattr(daybook, "_LOCK_WAIT_S", 0.1)
-    lock = daybook._lock(winter.processed, ["a"])
-    assert lock.name.endswith(".lock")
+    assert daybook._lock(winter.processed / "a.parquet") == winter.processed / ".a.lock"
     monkeypatch.setattr(daybook, "_lock", lambda *_: winter.processed)  # a folder
     the_same(asked(winter), anew(winter))
+
+
+def test_who_wants_one_of_several_places_that_are_being_measured_waits_for_it(winter, monkeypatch):
+    other = replace(SECTOR, key="west", lon=SECTOR.lon - 0.2)
+    begun, calls, measure = Event(), [], measures.daily
+
+    def slow(maps, sectors, **options):
+        calls.append({sector.key for sector in sectors})
+        begun.set()
+        time.sleep(0.2)
+        return measure(maps, sectors, **options)
+
+    monkeypatch.setattr(measures, "daily", slow)
+    with ThreadPoolExecutor() as pool:
+        both = [other, SECTOR]
+        first = pool.submit(daybook.daily, winter, "deepstate", both, ALL, tier="presence")
+        assert begun.wait(10)
+        second = pool.submit(asked, winter)
+        rows = first.result()
+        the_same(second.result(), rows[rows["sector"] == SECTOR.key].reset_index(drop=True))
+    assert calls == [{other.key, SECTOR.key}] * 3  # a month each
 
 
 def test_seen_from_another_day_nothing_is_kept(winter):

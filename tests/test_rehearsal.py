@@ -42,8 +42,7 @@ for day in (date(2025, 1, 7), date(2025, 1, 8)):
     assert len(dossiers.on_claims(ws, source, day, areas).followed)
     pairs, faults = dossiers.on_sources(ws, ["reconstruction", "reconstruction-late"], day, areas)
     assert len(pairs) == 3
-    for pair in pairs:
-        dossiers.over_time(ws, pair, date(2024, 10, 5), day)
+    dossiers.over_time(ws, pairs, date(2024, 10, 5), day)
 print("found")
 """
 

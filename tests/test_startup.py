@@ -1,4 +1,4 @@
-"""What a process that makes reports sets up first, each in a process of its own."""
+"""What a process that makes reports sets up, each in a process of its own."""
 
 import platform
 import subprocess
@@ -45,3 +45,42 @@ def test_the_grammar_is_skipped_but_not_taken_away():
     code = "import sys; sys.modules['rfc3987_syntax'] = sys; from helpers import startup\n"
     code += "startup.skip_grammar(); print(sys.modules['rfc3987_syntax'] is sys)"
     assert said(code) == "True"
+
+
+# Makes a ring that only the search for garbage finds.
+RING = """
+import gc
+from helpers import startup
+
+class Ring(list):
+    pass
+ring = Ring()
+ring.append(ring)
+del ring
+{first}
+"""
+
+
+def test_what_is_there_is_not_looked_at_again():
+    told = "print(gc.collect())"
+    usual, frozen = (
+        int(said(RING.format(first=f"{f}{told}"))) for f in ("", "startup.look_away();")
+    )
+    assert frozen < usual
+
+
+AT_THE_END = """
+from helpers import startup
+class Ring(list):
+    def __del__(self):
+        print("looked at")
+ring = Ring()
+ring.append(ring)
+{first}
+"""
+
+
+def test_at_the_end_nobody_looks_for_garbage():
+    ring = AT_THE_END + "ring = None\n"
+    assert said(ring.format(first="")) == "looked at"
+    assert said(ring.format(first="startup.leave_quickly()")) == ""

@@ -17,13 +17,14 @@ import click
 from helpers import __version__
 from helpers.errors import FrontlineError, ParameterError
 from helpers.jobs import dates
-from helpers.startup import skip_grammar
+from helpers.startup import leave_quickly, look_away, skip_grammar
 from helpers.workspace import PROJECT, Workspace
 
 if TYPE_CHECKING:
     from helpers.forkserver import ForkServer
 
 skip_grammar()
+leave_quickly()
 
 # So few reports are made before all of a rehearsal has paid.
 _FEW = 4
@@ -244,6 +245,7 @@ def _make_report(ws: Workspace, asked: Any, jobs: int, server: ForkServer | None
     with nullcontext(server) if server else _server() as forks:
         from helpers import reports
 
+        look_away()
         with _cells("Report") as progress:
             reports.make(ws, asked, lanes=jobs, server=forks, progress=progress)
 
@@ -386,6 +388,8 @@ def _pool(
     starting = nullcontext(server) if server else _server_for(ws, wanted[0].source.id, days)
     with starting as forks, ThreadPoolExecutor(jobs) as pool:
         from helpers import reports
+
+        look_away()
 
         def make(ws: Workspace, asked: Any, lanes: int) -> Path:
             return reports.make(ws, asked, lanes=lanes, server=forks)

@@ -13,7 +13,7 @@ import io
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import date
 from itertools import groupby
 from pathlib import Path
@@ -163,7 +163,11 @@ def _tables(
     kept = {place: _read(path) for place, path in paths.items()}
     if all(_missing(table, months) == [] for table in kept.values()):
         return kept
-    with _alone(_lock(folder, [path.stem for path in paths.values()])):
+    with ExitStack() as held:
+        # One a place, in one order: who wants other places need not wait, and who wants some of
+        # these finds them measured.
+        for path in sorted(paths.values()):
+            held.enter_context(_alone(_lock(path)))
         kept = {place: _read(path) for place, path in paths.items()}  # another may have been first
         tables = _extended(ws, source, places, months, kept)
         with suppress(OSError):  # the numbers are as good if they cannot be kept
@@ -187,9 +191,8 @@ def _name(source: Source, place: tuple[str, str, Sector | None]) -> str:
     return provenance.digest(repr((source, key, tier)).encode() + ground)[:24]
 
 
-def _lock(folder: Path, names: Iterable[str]) -> Path:
-    """One for those who want the same places, so that others need not wait for them."""
-    return folder / f".{provenance.digest(' '.join(sorted(names)).encode())[:12]}.lock"
+def _lock(path: Path) -> Path:
+    return path.with_name(f".{path.stem}.lock")
 
 
 @contextmanager

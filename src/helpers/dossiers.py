@@ -351,32 +351,51 @@ class OverTime:
     lags: pd.DataFrame
 
 
-def over_time(ws: Workspace, pair: Pair, start: date, end: date) -> OverTime:
-    """Follow two sources day by day.
+def over_time(ws: Workspace, pairs: Sequence[Pair], start: date, end: date) -> list[OverTime]:
+    """Follow the sources of pairs day by day.
 
     Parameters
     ----------
     ws
         The workspace.
-    pair
+    pairs
         What was compared.
     start, end
         First and last day.
 
     Returns
     -------
-    OverTime
-        In the tier that was compared. What one source leaves out is not put back here.
+    list of OverTime
+        One a pair, in the tier that was compared. What one source leaves out is not put back here.
     """
-    found = pair.found
+    # A source and tier is measured once for all sectors: most of the work is the same for each.
+    asked: dict[tuple[str, str], dict[str, Sector]] = {}
+    for pair in pairs:
+        for source in (pair.found.source_a, pair.found.source_b):
+            sectors = asked.setdefault((source.id, pair.found.difference.tier), {})
+            sectors[pair.found.sector.key] = pair.found.sector
+    measured = {
+        (source_id, tier): daybook.daily(ws, source_id, [*of.values()], (start, end), tier=tier)
+        for (source_id, tier), of in asked.items()
+    }
+    return [_over_time(ws, pair, measured, (start, end)) for pair in pairs]
+
+
+def _over_time(
+    ws: Workspace,
+    pair: Pair,
+    measured: Mapping[tuple[str, str], pd.DataFrame],
+    days: tuple[date, date],
+) -> OverTime:
+    (start, end), found = days, pair.found
     tier, sector = found.difference.tier, found.sector
     calendars, maps = {}, []
     for source in (found.source_a, found.source_b):
         known = snapshots.fingerprint(ws, source.id, end)
-        telling = _telling(ws, source.id, tier, start, end, known)
-        table = daybook.daily(ws, source.id, [sector], (start, end), tier=tier)
-        calendars[source.id] = series.calendar(table[table["day"] >= str(start)], start, end)
-        maps.append(telling)
+        maps.append(_telling(ws, source.id, tier, start, end, known))
+        table = measured[source.id, tier]
+        rows = table[(table["sector"] == sector.key) & (table["day"] >= str(start))]
+        calendars[source.id] = series.calendar(rows, start, end)
     a, b = maps
     lags = agreement.lags(a, b, reference.settlements(), tier=tier, within=sector.polygon)
     lags.insert(0, "sector", sector.key)

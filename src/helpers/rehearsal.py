@@ -120,9 +120,8 @@ def _looked(ws: Workspace, source_id: str, first: date, last: date) -> Iterator[
     yield
     compared = late.get("agreement", {}).get("sources", source.id).split(", ")
     _HELD.extend(snapshots.window(ws, other, start, last, lead_in=True) for other in compared)
-    for pair in dossiers.on_sources(ws, compared, last, areas)[0]:
-        dossiers.over_time(ws, pair, start, last)
-        yield
+    dossiers.over_time(ws, dossiers.on_sources(ws, compared, last, areas)[0], start, last)
+    yield
 
 
 def _parameters(ws: Workspace, source_id: str, day: date) -> dict[str, dict[str, str]]:

@@ -1,9 +1,11 @@
-"""What a process that makes reports sets up first, for itself alone."""
+"""What a process that makes reports sets up for itself alone."""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
+import gc
 import sys
 
 # malloc.h of glibc.
@@ -18,6 +20,20 @@ def skip_grammar() -> None:
     than all other imports of a command. Nothing happens where it is loaded already.
     """
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
+
+def look_away() -> None:
+    """Keep the search for garbage off all that is there: what was imported stays to the end."""
+    gc.freeze()
+
+
+def leave_quickly() -> None:
+    """Do not look for garbage at the end of the process: it goes with it.
+
+    Python would look at everything, and again after each module that it takes apart, which takes
+    as long as two pages.
+    """
+    atexit.register(gc.freeze)
 
 
 def keep_memory() -> None:
