@@ -495,8 +495,11 @@ def _contact_km(followed: _Changes, place: _Place) -> FloatArray:
     if place.polygon is not None:
         whole, cut = _among(edge.tree, place.polygon)
     if place.band is not None:
+        shapely.prepare(place.band)
         banded = shapely.intersects(place.band, edge.lines[whole])
         whole, cut = whole[~banded], np.concatenate([cut, whole[banded]])
+        # Of an edge that lies in the strip nothing is left.
+        cut = cut[~shapely.contains_properly(place.band, edge.lines[cut])]
     rest = changes.contact_line(edge.lines[cut], place.polygon, place.band)
     near = np.concatenate([whole, cut])
     lengths = np.concatenate([edge.km[whole], changes.lengths_km(rest)])
