@@ -19,9 +19,18 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.text import Text
 
-from helpers import changes, maps, plates, reference, sources, style
+from helpers import changes, furniture, maps, plates, reference, sources, style
 from helpers.faces import BORDER_M, View, contact_line, faces, spreads
-from helpers.labels import Layout, Size, Spot, Spots, around, cell_centres, spots_within
+from helpers.labels import (
+    Layout,
+    Size,
+    Spot,
+    Spots,
+    around,
+    cell_centres,
+    ring,
+    spots_within,
+)
 from helpers.maps import Base, BaseLayers, Places, no_data_map, sector_map
 from helpers.panels import Panel
 from helpers.projection import STORAGE_CRS
@@ -128,6 +137,31 @@ def test_sectors_that_differ_in_their_outline_alone_are_not_mixed_up():
     of_both = [maps._ground(BASE.layers, View(each, 1000), each.outline) for each in (SECTOR, half)]
     assert of_both[0] is not of_both[1]
     assert maps._ground(BASE.layers, View(SECTOR, 1000), None) is of_both[0]
+
+
+@pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
+def test_degrees_keep_off_strong_colours(theme):
+    change = CASES["gain"]
+    with style.style():
+        sheet = open_sheet(View(change.sector, theme.body_in * theme.dpi), theme)
+        grid = furniture.draw_graticule(sheet)
+        coloured = np.zeros(sheet.layout.shape, dtype=bool)
+        coloured[: len(coloured) // 2] = True  # the lower half
+        furniture.label_graticule(sheet, grid, coloured)
+    labels = [a for a in sheet.panel.artists if a.get_gid() == "graticule-label"]
+    # Meridians are labelled at the upper edge, parallels only in the upper half.
+    middle = sum(sheet.view.bounds_m[1::2]) / 2
+    assert {label.get_text()[-1] for label in labels} >= {"E"}
+    assert all(label.get_position()[1] > middle for label in labels)
+
+
+def test_a_leader_is_not_taken_for_a_minus():
+    size = Size(40, 10, 3)
+    level, *others = sorted(
+        ring(0, 0, [12], size), key=lambda spot: abs(spot.y + size.ascent / 2) + 999 * (spot.x < 0)
+    )
+    assert level.x == pytest.approx(12)
+    assert level.penalty > max(spot.penalty for spot in others if spot.x < 0) + 1
 
 
 def test_cells_that_are_remembered_cannot_be_changed():

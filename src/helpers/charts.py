@@ -159,16 +159,16 @@ class _Page:
         )
         self.boxes.append(self.box(text, at, role))
 
-    def tick(self, text: str, at: tuple[float, float], share: float = 0.0) -> None:
+    def tick(self, text: str, at: tuple[float, float], *, share: float) -> None:
         """Name a place of a scale: so much of each line's width lies to the left of the place.
 
         The first baseline is at the place.
         """
-        for number_, line in enumerate(text.split("\n")):
+        for row, line in enumerate(text.split("\n")):
             write(
                 self.figure,
                 at[0] - share * self.width(line),
-                at[1] - number_ * style.line_height_in(self.theme.key, _FONT_LINE_EM),
+                at[1] - row * style.line_height_in(self.theme.key, _FONT_LINE_EM),
                 line,
                 transform=style.page_transform(self.figure, bottom=True),
                 fontproperties=style.font("label", self.theme.key),

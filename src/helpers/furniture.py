@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import shapely
 from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon, Rectangle
@@ -15,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 
 from helpers import projection
 from helpers.findings import NBSP, number
-from helpers.labels import Box, Size, Spot
+from helpers.labels import Box, Layout, Size, Spot
 from helpers.panels import Panel
 from helpers.sheet import Look, Sheet, draw_line, fill, path_of
 from helpers.style import COLOURS, ascent_in, font, halo, line_height_in
@@ -86,24 +87,50 @@ def _degrees(value: float, hemisphere: str) -> str:
     return f"{abs(value):.{digits}f}°{hemisphere}"
 
 
-def label_graticule(sheet: Sheet, grid: Grid) -> None:
-    """Label meridians along the lower edge, parallels along the left one, where there is room."""
+def label_graticule(sheet: Sheet, grid: Grid, coloured: npt.NDArray[np.bool_]) -> None:
+    """Label meridians along the lower edge, parallels along the left one, where there is room.
+
+    On ground in a strong colour, cells of the layout's grid, small grey letters cannot be read:
+    there the label stands at the other edge, or nowhere.
+    """
     look = Look("label", sheet.theme.small, COLOURS["subtle"], halo=2.0)
-    west, south, _, _ = sheet.view.sector.polygon.bounds
+    west, south, east, north = sheet.view.sector.polygon.bounds
+    margin, width, height = sheet.layout.margin, sheet.layout.width, sheet.layout.height
     for lon in grid.lons:
-        x = float(sheet.view.pixels(lon, south)[0, 0])
         text = _degrees(lon, "E" if lon >= 0 else "W")
         size = sheet.size(text, look)
-        _label(sheet, text, look, Spot(x + 4, size.descent + sheet.layout.margin))
+        (low, _), (high, _) = sheet.view.pixels([lon, lon], [south, north])
+        spots = [
+            Spot(low + 4, size.descent + margin),
+            Spot(high + 4, height - size.ascent - margin, 1.0),
+        ]
+        _label(sheet, text, look, spots, coloured)
     for lat in grid.lats:
-        y = float(sheet.view.pixels(west, lat)[0, 1])
         text = _degrees(lat, "N" if lat >= 0 else "S")
         size = sheet.size(text, look)
-        _label(sheet, text, look, Spot(sheet.layout.margin, y + size.descent + 2))
+        (_, left), (_, right) = sheet.view.pixels([west, east], [lat, lat])
+        spots = [
+            Spot(margin, left + size.descent + 2),
+            Spot(width - size.width - margin, right + size.descent + 2, 1.0),
+        ]
+        _label(sheet, text, look, spots, coloured)
 
 
-def _label(sheet: Sheet, text: str, look: Look, spot: Spot) -> None:
-    if sheet.layout.place([spot], sheet.size(text, look), margin=0.0):
+def _label(
+    sheet: Sheet,
+    text: str,
+    look: Look,
+    spots: Sequence[Spot],
+    coloured: npt.NDArray[np.bool_],
+) -> None:
+    size = sheet.size(text, look)
+
+    def legible(spot: Spot) -> bool:
+        x0, y0, x1, y1 = (int(max(edge, 0) // Layout.CELL) for edge in spot.box(size))
+        return not coloured[y0 : y1 + 1, x0 : x1 + 1].any()
+
+    spot = sheet.layout.place(spots, size, margin=0.0, also=legible)
+    if spot:
         sheet.write(text, spot, look, "graticule-label")
 
 

@@ -128,8 +128,16 @@ def around(x: float, y: float, gap: float, size: Size) -> list[Spot]:
     return spots
 
 
+# From this cosine of its direction on a leader is as good as level; what that costs.
+_LEVEL, _MINUS = 0.9, 2.5
+
+
 def ring(x: float, y: float, radii: Sequence[float], size: Size) -> list[Spot]:
-    """Positions of a callout on rings round its anchor, the nearer the better."""
+    """Positions of a callout on rings round its anchor, the nearer the better.
+
+    A leader that comes from the left reads as a minus before a number, so that is the last resort
+    of a ring and the one after it.
+    """
     spots = []
     for radius in radii:
         for turn in np.arange(16) * np.pi / 8:
@@ -140,7 +148,7 @@ def ring(x: float, y: float, radii: Sequence[float], size: Size) -> list[Spot]:
                 Spot(
                     centre_x - size.width / 2,
                     centre_y - size.height / 2 + size.descent,
-                    radius / 12,
+                    radius / 12 + _MINUS * (across > _LEVEL),
                 )
             )
     return spots

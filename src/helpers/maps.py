@@ -419,7 +419,8 @@ def _furnish(sheet: Sheet, base: Base, ground: _Ground, news: _News) -> set[str]
     changed = _draw_names(sheet, news)
     _name_sides(sheet, news.sides)
     _name_oblasts(sheet, ground)
-    label_graticule(sheet, grid)
+    changed_ground = sheet.cells(news.drawn.gained) | sheet.cells(news.drawn.lost)
+    label_graticule(sheet, grid, changed_ground)
     draw_locator(sheet, locator, _locator(base.layers))
     return changed
 
