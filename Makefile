@@ -33,6 +33,8 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@# Python reads these in the locale's encoding; a relative path is ASCII wherever the folder is.
 	@for path in $(VENV)/lib/python3*/site-packages/*frontline_notebooks.pth; do echo ../../../../src > "$$path"; done
+	@# As pip does for packages: some machines let no command write what it has compiled.
+	@$(BIN)/python -m compileall -q src/helpers
 	@touch $(STAMP)
 
 setup: $(STAMP) ## set up the environment in .venv
