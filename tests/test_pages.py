@@ -2,6 +2,7 @@ import base64
 import io
 from dataclasses import replace
 
+import jinja2
 import nbformat
 import numpy as np
 import pytest
@@ -76,6 +77,15 @@ def test_title_question_contents_and_code_are_there(page):
     assert code.get_text() == "x = 1"
     assert "How to run" in read.select_one("details#report-code").get_text()
     assert 'aria-current="page"' in html
+
+
+def test_what_is_prepared_need_not_be_compiled_for_the_first_page(page, monkeypatch):
+    for kept in (pages._exporter, pages.prepare):
+        kept.cache_clear()
+    pages.prepare()
+    monkeypatch.setattr(jinja2.Environment, "compile", None)
+    table = "<table><tr><td>1</td></tr></table>"
+    assert "<td>1</td>" in pages.render(notebook(display({"text/html": table})), page, {})
 
 
 def test_a_figure_becomes_a_picture_with_both_renditions(page):

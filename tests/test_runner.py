@@ -75,6 +75,21 @@ def test_a_failing_cell_is_named_kept_and_the_others_run(tmp_path):
     assert (tmp_path / "out" / "good.ipynb").is_file()
 
 
+def test_a_lane_with_nothing_more_to_run_does_what_comes_next(tmp_path):
+    # The notebook does not end before the other lane has been at it.
+    path = write(tmp_path / "a.ipynb", "import time\nwhile not FILE.exists(): time.sleep(0.01)")
+    mark = tmp_path / "mark"
+    path.write_text(path.read_text().replace("FILE", f"__import__('pathlib').Path('{mark}')"))
+    asked = {"folder": tmp_path / "out", "environment": environment()}
+    runner.run_all([Job(path, "a", {})], **asked, lanes=2, at_last=mark.touch)
+
+    def fail():
+        raise OSError("no room")
+
+    with pytest.raises(OSError, match="no room"):
+        runner.run_all([Job(path, "b", {})], **asked, at_last=fail)
+
+
 def test_a_kernel_that_dies_is_an_error_that_names_the_notebook(tmp_path):
     bad = write(tmp_path / "bad.ipynb", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     with pytest.raises(

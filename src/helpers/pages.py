@@ -8,13 +8,14 @@ import io
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import bleach
 import mistune
+import nbformat
 from nbconvert.exporters import HTMLExporter, TemplateExporter
 from nbformat import NotebookNode
 from PIL import Image
@@ -330,6 +331,16 @@ def render(notebook: NotebookNode, page: Page, pictures: Mapping[str, Any]) -> s
     }
     body, _ = _exporter().from_notebook_node(notebook, resources=resources)
     return str(body)
+
+
+@cache
+def prepare() -> None:
+    """Do once what the first page would wait for: templates compiled, parsers made."""
+    table = nbformat.v4.new_output("execute_result", {"text/html": "<table></table>"})
+    cell = nbformat.v4.new_code_cell("1", outputs=[table], execution_count=1)
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# None"), cell])
+    empty: dict[str, Any] = {field.name: "" for field in fields(Page) if field.default is MISSING}
+    render(notebook, Page(**empty), {})
 
 
 @cache

@@ -97,7 +97,9 @@ def _make_locked(ws: Workspace, asked: Request, target: Path, **options: Any) ->
     source = made_from(ws, asked, jobs)
     environment = os.environ | {"FRONTLINE_ROOT": str(ws.root), "FRONTLINE_OUTPUT": str(building)}
     try:
-        notebooks = runner.run_all(jobs, building / "notebooks", environment, **options)
+        notebooks = runner.run_all(
+            jobs, building / "notebooks", environment, **options, at_last=pages.prepare
+        )
     except ReportError as failure:
         kept = ws.reports / "failed" / target.name
         shutil.rmtree(kept, ignore_errors=True)

@@ -292,7 +292,7 @@ def _longest_first(jobs: Sequence[Job]) -> list[Job]:
     return sorted(jobs, key=lambda job: (runs[job.notebook] > 1, -job.notebook.stat().st_size))
 
 
-def run_all(
+def run_all(  # noqa: PLR0913  # all but the first three are left out by most
     jobs: Sequence[Job],
     folder: Path,
     environment: Mapping[str, str],
@@ -300,6 +300,7 @@ def run_all(
     lanes: int = 2,
     server: ForkServer | None = None,
     progress: Progress = lambda _name, _done, _all: None,
+    at_last: Callable[[], object] = lambda: None,
 ) -> dict[str, NotebookNode]:
     """Check all jobs, then run them, several at a time.
 
@@ -318,6 +319,8 @@ def run_all(
     progress
         Called after each code cell, from any thread, with the name of the run, the cells done and
         the cells there are.
+    at_last
+        Called by the first lane that finds nothing more to run, while others may still be at it.
 
     Returns
     -------
@@ -345,6 +348,7 @@ def run_all(
 
             lane = partial(_run_in_lane, server=server, cell_done=cell_done)
             futures[pool.submit(lane, job, folder, environment)] = job
+        last = pool.submit(at_last)
         for future in as_completed(futures):
             try:
                 results[futures[future].name] = future.result()
@@ -352,4 +356,5 @@ def run_all(
                 failures.append(str(failure))
     if failures:
         raise ReportError("\n".join(sorted(failures)))
+    last.result()
     return {job.name: results[job.name] for job in jobs}
