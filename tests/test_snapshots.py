@@ -108,6 +108,19 @@ def test_a_file_that_was_written_only_just_now_may_change_again_without_a_trace(
     assert len(looked_into) == 3
 
 
+def test_a_raw_file_that_cannot_be_asked_is_told_as_ever(three, looked_into):
+    (three.raw / "deepstate" / "deepstatemap_data_20250107.geojson").symlink_to("nowhere")
+    with pytest.raises(WorkspaceError, match="No such file"):
+        snapshots.ensure(three, "deepstate")
+
+
+def test_a_map_file_that_goes_while_it_is_asked_makes_the_store_be_looked_into(three, looked_into):
+    kept = next((three.processed / "deepstate" / "maps").rglob("*.parquet"))
+    kept.with_name("2024-01.parquet").symlink_to("nowhere")
+    snapshots.ensure(three, "deepstate")
+    assert len(looked_into) == 2
+
+
 def test_a_map_that_somebody_holds_is_not_loaded_again(three, monkeypatch):
     ingest.run(three)
     window = three, "deepstate", date(2024, 12, 31), date(2025, 1, 4)

@@ -136,7 +136,8 @@ def given(ws: Workspace, source_id: str) -> tuple[str, ...] | None:
     Returns
     -------
     tuple of str or None
-        The day, and what the disk says of each file; None where that does not tell (see `_hashes`).
+        The day, and what the disk says of each file; None where that does not tell (see `_hashes`),
+        or where a file cannot be asked, of which `run` tells more.
     """
     source, folder = publishers.source(ws, source_id), ws.raw / source_id
     files = publishers.files(ws, source)
@@ -144,7 +145,10 @@ def given(ws: Workspace, source_id: str) -> tuple[str, ...] | None:
     paths = [*files, *(path for path in described if path.is_file())]
     if not files or any(names.is_page(path.name) for path in paths):
         return None
-    stats = [path.stat() for path in paths]
+    try:
+        stats = [path.stat() for path in paths]
+    except OSError:
+        return None
     if not all(map(partial(_settled, now=time.time_ns()), stats)):
         return None
     marks = (f"{path} {_mark(stat)}" for path, stat in zip(paths, stats, strict=True))

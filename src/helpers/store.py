@@ -159,7 +159,10 @@ class Store:
         """`stamp` with the files of maps; empty while a run writes them, or if one was killed."""
         if (self.folder / _UNFINISHED).exists():
             return ()
-        return self.stamp() + _stamp(sorted(self.folder.glob("maps/*/*.parquet")))
+        try:
+            return self.stamp() + _stamp(sorted(self.folder.glob("maps/*/*.parquet")))
+        except FileNotFoundError:  # it went just now
+            return ()
 
     def seen(self) -> dict[str, str]:
         """What `see` was told; nothing where it is not whole."""
