@@ -277,11 +277,8 @@ def _crossings(followed: pd.DataFrame, *, inverted: bool) -> pd.DataFrame:
         return pd.DataFrame({"id": [], "name": [], "population": [], "day": pd.DatetimeIndex([])})
     share = followed["share"].to_numpy(float)
     over = (1 - share if inverted else share) > settlements.HALF
-    codes, _ = pd.factorize(followed["id"], sort=True)
-    order = np.lexsort((followed["day"].to_numpy(), codes))
-    over, codes = over[order], codes[order]
-    starts = np.flatnonzero(np.diff(codes, prepend=-1))
-    ends = np.append(starts[1:], len(codes)) - 1
+    order, starts, ends = settlements.place_by_place(followed)
+    over = over[order]
     crossed = ends[~over[starts] & over[ends]]
     # The day after the last one that was not over.
     last_not = np.maximum.accumulate(np.where(over, -1, np.arange(len(over))))

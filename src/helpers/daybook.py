@@ -19,7 +19,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -135,18 +134,12 @@ def _months(
 
 def _window(table: pd.DataFrame, chosen: Sequence[date]) -> pd.DataFrame:
     """The rows of a window; its first row knows of no day before it."""
-    wanted = np.array(chosen, dtype="datetime64[D]")
-    found = np.isin(table["day"].to_numpy().astype("datetime64[D]"), wanted)
-    rows = table[list(MEASURE_COLUMNS)].iloc[np.flatnonzero(found)].reset_index(drop=True)
-    if len(rows):
-        first = np.arange(len(rows)) == 0
-        changes = rows[list(_CHANGES)].to_numpy(float, copy=True)
-        changes[first] = np.nan
-        rows[list(_CHANGES)] = changes
-        rows["elapsed_days"] = rows["elapsed_days"].mask(first)
-        for name in ("label", "note"):
-            rows[name] = rows[name].mask(first, "first day")
-    return rows
+    inside = table["day"].isin(pd.DatetimeIndex(chosen))
+    rows = table.loc[inside, list(MEASURE_COLUMNS)].reset_index(drop=True)
+    first = rows.index == 0
+    unknown = {name: rows[name].mask(first) for name in (*_CHANGES, "elapsed_days")}
+    said = {name: rows[name].mask(first, "first day") for name in ("label", "note")}
+    return rows.assign(**unknown, **said)
 
 
 # What is kept -------------------------------------------------------------------------------

@@ -90,8 +90,8 @@ def _degrees(value: float, hemisphere: str) -> str:
 def label_graticule(sheet: Sheet, grid: Grid, coloured: npt.NDArray[np.bool_]) -> None:
     """Label meridians along the lower edge, parallels along the left one, where there is room.
 
-    On ground in a strong colour, cells of the layout's grid, small grey letters cannot be read:
-    there the label stands at the other edge, or nowhere.
+    Where there is none, or the ground is `coloured` (cells of the layout's grid), on which small
+    grey letters cannot be read, the label stands at the other edge, or nowhere.
     """
     look = Look("label", sheet.theme.small, COLOURS["subtle"], halo=2.0)
     west, south, east, north = sheet.view.sector.polygon.bounds

@@ -412,15 +412,15 @@ def _furnish(sheet: Sheet, base: Base, ground: _Ground, news: _News) -> set[str]
 
     Returns the kinds of change of the settlements that found room.
     """
-    _heat(sheet, news.drawn, ground.border, news.named)
+    moved = sheet.cells(news.drawn.gained) | sheet.cells(news.drawn.lost)
+    _heat(sheet, news, ground.border, moved)
     locator = reserve_locator(sheet)
     draw_scale(sheet)
     grid = draw_graticule(sheet)
     changed = _draw_names(sheet, news)
     _name_sides(sheet, news.sides)
     _name_oblasts(sheet, ground)
-    changed_ground = sheet.cells(news.drawn.gained) | sheet.cells(news.drawn.lost)
-    label_graticule(sheet, grid, changed_ground)
+    label_graticule(sheet, grid, moved)
     draw_locator(sheet, locator, _locator(base.layers))
     return changed
 
@@ -606,9 +606,9 @@ def _veil(view: View) -> BaseGeometry | None:
     return view.frame.difference(view.ground)
 
 
-def _heat(sheet: Sheet, drawn: Faces, border: BaseGeometry, named: Sequence[_Town]) -> None:
-    """Tell the layout where the news is."""
-    layout, view = sheet.layout, sheet.view
+def _heat(sheet: Sheet, news: _News, border: BaseGeometry, moved: npt.NDArray[np.bool_]) -> None:
+    """Tell the layout where the news is; `moved` are the cells of what changed sides."""
+    layout, view, drawn, named = sheet.layout, sheet.view, news.drawn, news.named
     for lines, cost in (
         (drawn.line_now, _HEAT_LINE),
         (drawn.line_then, _HEAT_THEN),
@@ -616,7 +616,7 @@ def _heat(sheet: Sheet, drawn: Faces, border: BaseGeometry, named: Sequence[_Tow
     ):
         dense = shapely.segmentize(lines, 2 * view.m_per_px)
         layout.heat_points(view.to_px(shapely.get_coordinates(dense)), cost)
-    layout.heat_cells(sheet.cells(drawn.gained) | sheet.cells(drawn.lost), _HEAT_CHANGE)
+    layout.heat_cells(moved, _HEAT_CHANGE)
     towns = [(town.x, town.y) for town in named if town.rank <= 2 or town.changed or town.namesake]
     layout.heat_points(np.array(towns, dtype=float).reshape(-1, 2), _HEAT_PLACE)
 

@@ -31,6 +31,7 @@ HALF = 0.5
 _CORNERS = 64
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
 Geometries = npt.NDArray[np.object_]
 
 
@@ -207,6 +208,27 @@ def _followed(snapshots: Sequence[Snapshot], tier: str, circles: Geometries) -> 
     return np.array(rows_of, dtype=float).reshape(len(kept), len(names))
 
 
+def place_by_place(followed: pd.DataFrame) -> tuple[IntArray, IntArray, IntArray]:
+    """Sort the rows of a history by settlement, and those of each by time.
+
+    Parameters
+    ----------
+    followed
+        From `history`.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        The numbers of the rows in that order; where in it each settlement has its first row, and
+        where its last.
+    """
+    codes, _ = pd.factorize(followed["id"], sort=True)
+    order = np.lexsort((followed["day"].to_numpy(), codes))
+    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    ends = np.flatnonzero(np.diff(codes[order], append=-1))
+    return order, starts, ends
+
+
 def turning_days(followed: pd.DataFrame) -> pd.DataFrame:
     """Find when the status of each settlement first and last changed.
 
@@ -222,20 +244,17 @@ def turning_days(followed: pd.DataFrame) -> pd.DataFrame:
         and after (status on the first and last day), first_change, last_change (the first days that
         show another status; datetime64), changes (how many there were).
     """
-    codes, ids = pd.factorize(followed["id"], sort=True)
-    days, status = followed["day"].to_numpy(), followed["status"].to_numpy()
-    order = np.lexsort((days, codes))
-    codes, days, status = codes[order], days[order], status[order]
-    turned = np.flatnonzero((codes[1:] == codes[:-1]) & (status[1:] != status[:-1])) + 1
-    # Of each settlement that turned: its first and last row, and the first and last time it did.
-    found, counts = np.unique(codes[turned], return_counts=True)
+    order, starts, ends = place_by_place(followed)
+    days, status = (followed[name].to_numpy()[order] for name in ("day", "status"))
+    differs = status[1:] != status[:-1]
+    turned = np.setdiff1d(np.flatnonzero(differs) + 1, starts)
+    # Of each settlement that turned: how often it did, and the last time.
+    found, counts = np.unique(np.searchsorted(starts, turned, "right") - 1, return_counts=True)
     last_turn = np.cumsum(counts) - 1
-    first, last = np.searchsorted(codes, found), np.searchsorted(codes, found, side="right") - 1
-    table = followed[["name", "population"]].iloc[order[last]].reset_index(drop=True)
-    table.insert(0, "id", ids[found])
-    table = table.assign(
-        before=status[first],
-        after=status[last],
+    rows = followed.iloc[order[ends[found]]].reset_index(drop=True)
+    table = rows[["id", "name", "population"]].assign(
+        before=status[starts[found]],
+        after=status[ends[found]],
         first_change=days[turned[last_turn - counts + 1]],
         last_change=days[turned[last_turn]],
         changes=counts,

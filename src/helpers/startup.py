@@ -30,8 +30,7 @@ def look_away() -> None:
 def leave_quickly() -> None:
     """Do not look for garbage at the end of the process: it goes with it.
 
-    Python would look at everything, and again after each module that it takes apart, which takes
-    as long as two pages.
+    Python would look at all that was ever imported.
     """
     atexit.register(gc.freeze)
 

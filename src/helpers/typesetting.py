@@ -307,7 +307,7 @@ def _blank(**look: Any) -> Line:
     return Line(0, 0, "", parse_math=False, antialiased=True, **look)
 
 
-def set_line(  # what differs between two lines of one look
+def set_line(
     x: float, y: float, text: str, *, gid: str, transform: Transform | None = None, **look: Any
 ) -> Line:
     """Make a line as a copy of an empty one of its look, which is several times as quick.
