@@ -76,10 +76,14 @@ def test_a_failing_cell_is_named_kept_and_the_others_run(tmp_path):
 
 
 def test_a_lane_with_nothing_more_to_run_does_what_comes_next(tmp_path):
-    # The notebook does not end before the other lane has been at it.
-    path = write(tmp_path / "a.ipynb", "import time\nwhile not FILE.exists(): time.sleep(0.01)")
     mark = tmp_path / "mark"
-    path.write_text(path.read_text().replace("FILE", f"__import__('pathlib').Path('{mark}')"))
+    # The notebook waits for what the other lane is to do.
+    path = write(
+        tmp_path / "a.ipynb",
+        f"import time; from pathlib import Path; mark = Path({str(mark)!r})",
+        "for _ in range(500):\n    if not mark.exists():\n        time.sleep(0.02)",
+        "assert mark.exists()",
+    )
     asked = {"folder": tmp_path / "out", "environment": environment()}
     runner.run_all([Job(path, "a", {})], **asked, lanes=2, at_last=mark.touch)
 
