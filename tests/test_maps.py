@@ -33,7 +33,7 @@ from helpers.labels import (
 )
 from helpers.maps import Base, BaseLayers, Places, no_data_map, sector_map
 from helpers.panels import Panel
-from helpers.projection import STORAGE_CRS
+from helpers.projection import STORAGE_CRS, transform
 from helpers.readers import reconstruction
 from helpers.schema import Snapshot
 from helpers.sheet import open_sheet
@@ -295,6 +295,15 @@ def test_pointers_say_where_towns_lie(drawn):
     assert all(text.endswith("\N{NO-BREAK SPACE}km") for text, _ in pointers)
 
 
+@pytest.mark.parametrize(("km", "told"), [(30, True), (100, False)])
+def test_a_town_too_far_away_is_not_pointed_to(km, told):
+    point = transform(shapely.Point(0, km * 1000), STORAGE_CRS, source=SECTOR.crs)
+    row = {"id": "far", "name": "Farville", "lon": point.x, "lat": point.y}
+    table = pd.DataFrame([row | {"population": 9e6, "rank": 1}])
+    figure = draw(CASES["gain"], places=Places(table))
+    assert any("Farville" in text for text, _ in texts(figure, "pointer")) == told
+
+
 def test_no_base_layers_at_all():
     nowhere = gpd.GeoDataFrame({"name": []}, geometry=[], crs=STORAGE_CRS)
     base = Base(BaseLayers(shapely.LineString(), BASE.layers.ukraine, nowhere, nowhere))
@@ -545,6 +554,9 @@ def test_a_name_is_drawn_to_the_middle_of_its_ground(seed):
     cells = np.random.default_rng(seed).random((60 + seed, 70)) < 0.3
     size = Size(1, 1, 1)
     cells[10:30, 10:30] = True
+    if seed == 3:  # as much above as below, and nothing between
+        cells[:] = False
+        cells[[3, 4, 50, 51]] = True
     spots = spots_within(cells, size, pull=1)
     y, x = (np.median(at) * Layout.CELL for at in np.nonzero(cells))
     away = np.hypot(spots.x + size.width / 2 - x, spots.y + size.height / 2 - y)

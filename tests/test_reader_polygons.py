@@ -70,6 +70,19 @@ def test_every_format_is_read_without_code(workspace, folder, suffix):
     assert "desk" in publishers.present(workspace)
 
 
+def test_another_description_is_looked_into(workspace, folder, monkeypatch):
+    monkeypatch.setattr(ingest, "_SETTLED_NS", -1)
+    describe(folder)
+    table().iloc[:2].to_file(folder / "desk_20250108.geojson")
+    runs, run = [], ingest.run
+    monkeypatch.setattr(ingest, "run", lambda *asked: runs.append(asked) or run(*asked))
+    for about, times in ((ABOUT, 1), (ABOUT, 1), (ABOUT + "# seen\n", 2)):
+        if times > len(runs):
+            describe(folder, about=about)
+        snapshots.ensure(workspace, "desk")
+        assert len(runs) == times
+
+
 def test_days_may_stand_in_a_column_and_be_those_of_the_morning_after(folder):
     mapping = describe(
         folder, '[read]\nlayer = "assessed_control"\nday_column = "when"\nday_offset = -1\n'

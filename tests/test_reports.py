@@ -222,6 +222,20 @@ def test_a_run_that_died_between_two_renames_is_mended(tmp_path):
     assert not retired.exists()
 
 
+def test_the_lane_that_is_free_first_makes_the_pages_ready(tmp_path, monkeypatch):
+    told = {}
+
+    def run_all(*_, **options):
+        told.update(options)
+        raise ReportError("enough")
+
+    monkeypatch.setattr(reports.runner, "run_all", run_all)
+    ws = sample(tmp_path)
+    with pytest.raises(ReportError, match="enough"):
+        reports.make(ws, plans.request(ws, parse_day("2025-01-08")))
+    assert told["at_last"] is reports.pages.prepare
+
+
 def test_two_runs_of_one_report_do_not_mix(tmp_path, monkeypatch):
     from filelock import FileLock
 

@@ -140,6 +140,10 @@ def test_history_tells_the_first_and_the_last_change_of_each():
     assert (first["p1"], last["p1"], often["p1"]) == (JANUARY[2], JANUARY[2], 1)
     assert turned.loc["p3", ["before", "after"]].tolist() == ["outside", "outside"]
     assert (first["p3"], last["p3"], often["p3"]) == (JANUARY[4], JANUARY[6], 2)
+    # What another was before is no change of its own, nor is the order of the rows.
+    assert often["p2"] == 2
+    mixed = followed.sample(frac=1, random_state=1)
+    pd.testing.assert_frame_equal(settlements.turning_days(mixed).set_index("id"), turned)
     within = settlements.history(
         days, PLACES, tier="presence", within=shapely.box(37, 47, 37.16, 49)
     )

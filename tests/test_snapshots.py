@@ -108,6 +108,13 @@ def test_a_file_that_was_written_only_just_now_may_change_again_without_a_trace(
     assert len(looked_into) == 3
 
 
+def test_of_a_page_of_an_answer_the_disk_does_not_tell_enough(three, looked_into):
+    assert ingest.given(three, "deepstate")
+    path = three.raw / "deepstate" / f"deepstatemap_data_{THIRD}.geojson"
+    path.rename(path.with_suffix(".page-1.geojson"))
+    assert ingest.given(three, "deepstate") is None
+
+
 def test_a_raw_file_that_cannot_be_asked_is_told_as_ever(three, looked_into):
     (three.raw / "deepstate" / "deepstatemap_data_20250107.geojson").symlink_to("nowhere")
     with pytest.raises(WorkspaceError, match="No such file"):

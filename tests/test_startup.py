@@ -84,3 +84,4 @@ def test_at_the_end_nobody_looks_for_garbage():
     ring = AT_THE_END + "ring = None\n"
     assert said(ring.format(first="")) == "looked at"
     assert said(ring.format(first="startup.leave_quickly()")) == ""
+    assert said(ring.format(first="import helpers.cli")) == ""

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import font_manager
 
-from helpers import style
+from helpers import charts, style
 from helpers.errors import WorkspaceError
 from helpers.style import COLOURS, PHONE, THEMES, WIDE
 
@@ -212,3 +212,12 @@ def test_an_empty_title_takes_no_room():
         assert style.title_block(figure, PHONE, "", "") < style.title_block(
             figure, PHONE, "A title", ""
         )
+
+
+@pytest.mark.parametrize("role", style._FAMILIES)
+def test_a_line_is_as_high_as_its_font_says(role):
+    with style.style():
+        face = font_manager.get_font(font_manager.findfont(style.font(role, 10)))
+    table, em = face.get_sfnt_table("OS/2"), face.get_sfnt_table("head")["unitsPerEm"]
+    assert style.ascent_in(10) == pytest.approx(table["sTypoAscender"] / em * 10 / 72)
+    assert (table["sTypoAscender"] - table["sTypoDescender"]) / em == charts._FONT_LINE_EM

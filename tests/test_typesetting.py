@@ -257,3 +257,14 @@ def test_a_figure_that_cannot_be_written_keeps_its_resolution():
         made = figure(LINES["plain"])
         typesetting.write_svg(made, Full(), {"Date": None})
     assert made.dpi == 143
+
+
+def test_lines_of_one_look_share_nothing_that_can_be_changed():
+    look = {"fontproperties": font("label", 9), "color": "#123456", "zorder": 4.25, "gid": "a"}
+    plain = typesetting.set_line(0, 0, "one", **look)  # the first of its look, in no style
+    assert not plain.get_parse_math()
+    plain.set_fontsize(20)
+    plain.set(text="two", color="#000000", zorder=1)
+    other = typesetting.set_line(1, 2, "three", **look)
+    assert (other.get_fontsize(), other.get_color(), other.get_zorder()) == (9, "#123456", 4.25)
+    assert (plain.get_text(), other.get_text(), other.get_position()) == ("two", "three", (1, 2))
